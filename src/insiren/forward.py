@@ -1,0 +1,199 @@
+"""The seam at which everything meets: where a spectrum is wanted, and what gives it.
+
+`Points` say where; a `Forward` gives S(Q, ω) there for named parameters. The exact
+simulator seen through an instrument is a Forward, a trained surrogate is one, and so is
+any theory of the user's (`forward`). Double precision is switched on here, once, before any
+array exists: magnon energies near Goldstone points need it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, runtime_checkable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int
+
+from insiren.errors import ModelError
+
+jax.config.update("jax_enable_x64", True)
+
+Parameters = Mapping[str, ArrayLike]
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameter:
+    """One named number of a Forward.
+
+    Attributes:
+        name: as written in the model file and on the command line.
+        value: default, in `unit`.
+        min: lower bound, in `unit`.
+        max: upper bound, in `unit`.
+        unit: text for people, "" where it has none.
+        free: whether a fit frees it unless told otherwise.
+        label: TeX for axes, or the name again.
+    """
+
+    name: str
+    value: float
+    min: float
+    max: float
+    unit: str = ""
+    free: bool = False
+    label: str = ""
+
+
+class Points(eqx.Module):
+    """Where a spectrum is wanted: unique wavevectors and the energies asked of each.
+
+    Given one wavevector a data point, the unique ones are found here. A full table, every
+    row of ω for its own wavevector, is `Points.table`; simulators are faster on it.
+
+    Attributes:
+        hkl: unique wavevectors in r.l.u., shape (q, 3).
+        omega: energy transfer of each data point in meV, shape (d,).
+        index: which wavevector each data point belongs to, shape (d,).
+        is_table: whether the data points are all energies of the first wavevector, then
+            all of the second, and so on, the same number of each.
+    """
+
+    hkl: Float[Array, "q 3"]
+    omega: Float[Array, " d"]
+    index: Int[Array, " d"]
+    is_table: bool = eqx.field(static=True)
+
+    def __init__(self, hkl: ArrayLike, omega: ArrayLike, index: ArrayLike | None = None, *, is_table: bool = False):
+        if index is None:
+            if len(np.shape(hkl)) != 2 or np.shape(hkl)[0] != np.shape(omega)[0]:
+                raise ValueError(f"hkl {np.shape(hkl)} and omega {np.shape(omega)} do not name the same points.")
+            hkl, index = np.unique(np.asarray(hkl, float), axis=0, return_inverse=True)
+            index = index.reshape(-1)
+        self.hkl = jnp.asarray(hkl, float)
+        self.omega = jnp.asarray(omega, float)
+        self.index = jnp.asarray(index)
+        self.is_table = is_table
+
+    @classmethod
+    def table(cls, hkl: ArrayLike, omega: ArrayLike) -> Points:
+        """Points of a full table.
+
+        Args:
+            hkl: wavevectors in r.l.u., shape (q, 3), kept in their order, repeats too.
+            omega: energies in meV, shape (w,) for all wavevectors or (q, w) for each.
+        """
+        q = np.shape(hkl)[0]
+        energies = jnp.broadcast_to(jnp.asarray(omega, float), (q, np.shape(omega)[-1]))
+        index = jnp.repeat(jnp.arange(q), energies.shape[1])
+        return cls(hkl, energies.reshape(-1), index, is_table=True)
+
+    @property
+    def rows(self) -> Float[Array, "q w"]:
+        """Energies of each wavevector of a table in meV, shape (q, w)."""
+        return self.omega.reshape(self.hkl.shape[0], -1)
+
+    def __len__(self) -> int:
+        return self.omega.shape[0]
+
+
+class Forward(eqx.Module):
+    """Something that gives S(Q, ω) for named parameters.
+
+    A subclass gives `parameters` and `spectrum`; calling it fills in what is left out,
+    compiles once for each shape of the points, and explains instead of returning NaN.
+    """
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The named numbers it takes, with units, bounds and defaults."""
+        raise NotImplementedError
+
+    def given(self, fixed: Mapping[str, float]) -> Forward:
+        """An equal Forward that may be cheaper, knowing that these parameters keep these values."""
+        return self
+
+    def spectrum(self, params: Parameters, points: Points) -> Float[Array, " d"]:
+        """S(Q, ω) at the points, per meV and crystal cell; NaN where there is no answer.
+
+        Must be traceable by JAX in the parameters. `params` names every parameter.
+        """
+        raise NotImplementedError
+
+    def explain(self, params: Parameters, points: Points) -> Exception:
+        """The error that says why `spectrum` has no answer here."""
+        named = ", ".join(f"{name} = {float(value):.6g}" for name, value in params.items())
+        return ModelError(f"The spectrum has no finite value at {named}. Narrow the bounds of the parameters.")
+
+    def __call__(self, params: Parameters, points: Points) -> Float[Array, " d"]:
+        """S(Q, ω) at the points, shape (d,), per meV and crystal cell.
+
+        Args:
+            params: values by name; those left out take the model's.
+            points: where the spectrum is wanted.
+
+        Raises:
+            ModelError: a name is unknown, or there is no answer (`UnstableStructure`
+                where the magnetic structure is not an energy minimum).
+        """
+        filled = complete(self.parameters, params)
+        S = _compiled(self, filled, points)
+        if not isinstance(S, jax.core.Tracer) and not bool(jnp.all(jnp.isfinite(S))):
+            raise self.explain(filled, points)
+        return S
+
+
+@runtime_checkable
+class Bands(Protocol):
+    """The optional second seam, for peak lists and overlays: magnon energies and weights."""
+
+    def bands(self, params: Parameters, hkl: Float[Array, "q 3"]) -> tuple[Array, Array]:
+        """Energies in meV (q, n) and the intensity of each mode (q, n)."""
+        ...
+
+
+@eqx.filter_jit
+def _compiled(forward: Forward, params: dict[str, Array], points: Points) -> Float[Array, " d"]:
+    return forward.spectrum(params, points)
+
+
+def complete(parameters: tuple[Parameter, ...], params: Parameters) -> dict[str, Array]:
+    """Every parameter by name: the given value, or the model's own.
+
+    Raises:
+        ModelError: a name is not among the parameters.
+    """
+    known = [p.name for p in parameters]
+    unknown = [name for name in params if name not in known]
+    if unknown:
+        raise ModelError(f"No parameter is called {', '.join(map(repr, unknown))}; there are {', '.join(known)}.")
+    return {p.name: jnp.asarray(params.get(p.name, p.value), float) for p in parameters}
+
+
+class _Callable(Forward):
+    """A user's own theory as a Forward."""
+
+    function: Callable[[dict[str, Any], Points], ArrayLike] = eqx.field(static=True)
+    declared: tuple[Parameter, ...] = eqx.field(static=True)
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        return self.declared
+
+    def spectrum(self, params: Parameters, points: Points) -> Float[Array, " d"]:
+        return jnp.asarray(self.function(dict(params), points), float)
+
+
+def forward(function: Callable[[dict[str, Any], Points], ArrayLike], parameters: tuple[Parameter, ...]) -> Forward:
+    """Any JAX-traceable `function(params, points)` -> S (d,) as a Forward.
+
+    Args:
+        function: gives S(Q, ω) at the points for parameters by name; built of `jax.numpy`,
+            so that its gradient exists.
+        parameters: what it takes, with defaults and bounds.
+    """
+    return _Callable(function, tuple(parameters))

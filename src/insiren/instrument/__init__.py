@@ -1,0 +1,1 @@
+"""What the spectrometer makes of it: resolution, and the exact Forward."""

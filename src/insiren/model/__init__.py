@@ -1,0 +1,1 @@
+"""What is in the crystal: lattice, spins, couplings, magnetic structure."""

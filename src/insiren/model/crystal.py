@@ -1,0 +1,79 @@
+"""Lattice and reciprocal lattice, and routes through reciprocal space."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import gemmi
+import numpy as np
+from jaxtyping import Array, Float
+
+from insiren.errors import ModelError
+from insiren.model.spec import Model
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Lattice:
+    """A crystal lattice, a along x and b in the xy plane unless vectors were given.
+
+    Attributes:
+        vectors: a, b, c as rows in Å, shape (3, 3).
+        reciprocal: a*, b*, c* as rows in 1/Å with the factor 2π, shape (3, 3).
+    """
+
+    vectors: np.ndarray
+    reciprocal: np.ndarray
+
+
+@functools.lru_cache(maxsize=64)
+def lattice(model: Model) -> Lattice:
+    """The crystal lattice of a model."""
+    given = model.crystal
+    if given.vectors is not None:
+        vectors = np.array(given.vectors)
+    else:
+        cell = gemmi.UnitCell(given.a, given.b, given.c, given.alpha, given.beta, given.gamma)
+        vectors = np.array(cell.orth.mat.tolist()).T
+    if abs(np.linalg.det(vectors)) < 1e-6:  # Å³; no crystal is so small, so the angles contradict each other
+        raise ModelError(f"The lattice of {model.name} has no volume; check its angles or vectors.")
+    return Lattice(vectors, 2 * np.pi * np.linalg.inv(vectors).T)
+
+
+def to_inverse_angstrom(model: Model, hkl: Float[Array, "q 3"]) -> Float[Array, "q 3"]:
+    """Cartesian Q in 1/Å of wavevectors in r.l.u."""
+    return hkl @ lattice(model).reciprocal
+
+
+def route(model: Model, text: str, spacing: float = 0.01) -> tuple[np.ndarray, list[tuple[int, str]]]:
+    """Wavevectors along a route such as "P M X": named points of the model or "h,k,l".
+
+    Args:
+        text: a named route of the model, or points separated by spaces.
+        spacing: distance of neighbouring wavevectors in r.l.u., at most.
+
+    Returns:
+        Wavevectors in r.l.u., shape (q, 3), and the (index, name) of each corner.
+    """
+    words = model.paths.routes.get(text, text).split()
+    corners = [_point(model, word) for word in words]
+    if len(corners) < 2:
+        raise ModelError(f"A route needs at least two points; {text!r} names {len(corners)}.")
+    pieces, marks, total = [corners[0][None]], [(0, words[0])], 0
+    for word, start, end in zip(words[1:], corners[:-1], corners[1:], strict=True):
+        steps = max(1, int(np.ceil(np.linalg.norm(end - start) / spacing)))
+        pieces.append(start + (end - start) * np.arange(1, steps + 1)[:, None] / steps)
+        total += steps
+        marks.append((total, word))
+    return np.concatenate(pieces), marks
+
+
+def _point(model: Model, word: str) -> np.ndarray:
+    if word in model.paths.points:
+        return np.array(model.paths.points[word])
+    try:
+        h, k, l = (float(x) for x in word.split(","))
+    except ValueError:
+        known = ", ".join(model.paths.points) or "none"
+        raise ModelError(f"{word!r} is neither h,k,l nor a named point of {model.name} ({known}).") from None
+    return np.array([h, k, l])

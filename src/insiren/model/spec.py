@@ -1,0 +1,339 @@
+"""The model file: TOML, validated, and as an immutable object that can key a compiled function."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import hashlib
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from insiren.errors import ModelError
+from insiren.forward import Parameter
+from insiren.model.parameters import evaluate, names
+
+Number = float | str  # a number, or an expression of parameter names
+Vector = tuple[float, float, float]
+Matrix = tuple[tuple[Number, Number, Number], tuple[Number, Number, Number], tuple[Number, Number, Number]]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+
+class CrystalTable(_Table):
+    """`[crystal]`: lattice parameters (Å, degrees) or the lattice vectors as rows (Å)."""
+
+    a: float | None = Field(None, gt=0)
+    b: float | None = Field(None, gt=0)
+    c: float | None = Field(None, gt=0)
+    alpha: float = Field(90.0, gt=0, lt=180)
+    beta: float = Field(90.0, gt=0, lt=180)
+    gamma: float = Field(90.0, gt=0, lt=180)
+    vectors: tuple[Vector, Vector, Vector] | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> CrystalTable:
+        lengths = [self.a, self.b, self.c]
+        if self.vectors is None and None in lengths:
+            raise ValueError("give a, b and c in Å, or vectors")
+        if self.vectors is not None and lengths != [None, None, None]:
+            raise ValueError("give a, b, c or vectors, not both")
+        return self
+
+
+class SiteTable(_Table):
+    """`[[site]]`: one magnetic atom of the crystal cell."""
+
+    position: Vector
+    spin: float = Field(gt=0)
+    g: float | Matrix = 2.0
+    label: str = ""
+
+
+class BondTable(_Table):
+    """`[[bond]]`: one bond from site i in a cell to site j in the cell `offset` further on."""
+
+    i: int = Field(ge=0)
+    j: int = Field(ge=0)
+    offset: tuple[int, int, int]
+    exchange: Number | Matrix
+
+
+class AnisotropyTable(_Table):
+    """`[[anisotropy]]`: a single-ion term SᵀAS."""
+
+    site: int = Field(ge=0)
+    matrix: Matrix
+
+
+class FieldTable(_Table):
+    """`[field]`: B in T, Cartesian."""
+
+    B: tuple[Number, Number, Number]
+
+
+class StructureTable(_Table):
+    """`[structure]`: spin directions, Cartesian; a supercell; one wavevector k with its axis."""
+
+    directions: tuple[Vector, ...]
+    k: Vector | None = None
+    axis: Vector | None = None
+    supercell: tuple[int, int, int] | tuple[tuple[int, int, int], ...] | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> StructureTable:
+        if (self.k is None) != (self.axis is None):
+            raise ValueError("k and axis come together: the spins turn about axis by 2π k·R from cell to cell")
+        if self.axis is not None and np.linalg.norm(self.axis) == 0:
+            raise ValueError("axis must not be zero")
+        if any(np.linalg.norm(n) == 0 for n in self.directions):
+            raise ValueError("a direction must not be zero")
+        if abs(np.linalg.det(self.cell)) < 0.5:
+            raise ValueError("the supercell has no volume")
+        return self
+
+    @property
+    def cell(self) -> np.ndarray:
+        """Magnetic lattice vectors as rows, in crystal cells, shape (3, 3)."""
+        given = np.array((1, 1, 1) if self.supercell is None else self.supercell)
+        return np.diag(given) if given.ndim == 1 else given
+
+
+class ParameterTable(_Table):
+    """`[parameters]`: NAME = {value, min, max, unit, free, label}."""
+
+    value: float
+    min: float
+    max: float
+    unit: str = "meV"
+    free: bool = True
+    label: str = ""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> ParameterTable:
+        if not self.min < self.max:
+            raise ValueError(f"min = {self.min} must lie below max = {self.max}")
+        if not self.min <= self.value <= self.max:
+            raise ValueError(f"value = {self.value} lies outside {self.min} … {self.max}")
+        return self
+
+
+class ScatteringTable(_Table):
+    """`[scattering]`: which correlations the neutron sees."""
+
+    correlation: str = Field("perp", pattern=r"^(trace|perp|S(xx|yy|zz)(\+S(xx|yy|zz))*)$")
+    Zc: float = Field(1.0, gt=0)
+
+
+class ResolutionTable(_Table):
+    """Energy FWHM in meV: a polynomial in the mode's energy (lowest order first), or a constant."""
+
+    polynomial: tuple[float, ...] | None = None
+    constant: float | None = Field(None, gt=0)
+
+    @model_validator(mode="after")
+    def _one(self) -> ResolutionTable:
+        if (self.polynomial is None) == (self.constant is None):
+            raise ValueError("give polynomial or constant")
+        return self
+
+
+class InstrumentTable(_Table):
+    """`[instrument]`: incident energy, energy resolution, axes of the Q broadening."""
+
+    Ei: float | None = Field(None, gt=0)
+    resolution: str | ResolutionTable
+    q_axes: tuple[Vector, ...] = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
+
+
+class Path_(_Table):
+    """`[paths]`: named points in r.l.u. and the routes through them."""
+
+    points: dict[str, Vector] = {}
+    routes: dict[str, str] = {}
+
+
+class Model(_Table):
+    """A validated magnetic model; equal and hashed by its content.
+
+    Built from a TOML file by `load_model`, or from a dict with the TOML's own keys.
+    """
+
+    name: str = "model"
+    summary: str = ""
+    source: str = ""
+    crystal: CrystalTable
+    site: tuple[SiteTable, ...] = Field(min_length=1)
+    bond: tuple[BondTable, ...] = ()
+    anisotropy: tuple[AnisotropyTable, ...] = ()
+    field: FieldTable | None = None
+    structure: StructureTable
+    parameters: dict[str, ParameterTable] = {}
+    scattering: ScatteringTable = ScatteringTable()
+    instrument: InstrumentTable
+    paths: Path_ = Path_()
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any], *, origin: str = "The model") -> Model:
+        """A model from a mapping with the keys of the TOML file.
+
+        Raises:
+            ModelError: names each bad key and the remedy.
+        """
+        try:
+            return cls.model_validate(dict(content))
+        except ValidationError as error:
+            lines = "\n".join(f"  {_explain(item)}" for item in error.errors())
+            raise ModelError(f"{origin} is not valid:\n{lines}") from None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Model:
+        for kind, items in (("bond", [(b.i, b.j) for b in self.bond]), ("anisotropy", [(a.site,) for a in self.anisotropy])):
+            for number, sites in enumerate(items):
+                if max(sites) >= len(self.site):
+                    raise ValueError(f"{kind}.{number} names site {max(sites)}, but there are {len(self.site)} (0 is the first)")
+        for number, bond in enumerate(self.bond):
+            if bond.i == bond.j and bond.offset == (0, 0, 0):
+                raise ValueError(f"bond.{number} joins site {bond.i} with itself; an on-site term is an [[anisotropy]]")
+        self._check_directions()
+        self._check_names()
+        return self
+
+    def _check_directions(self) -> None:
+        given, crystal = len(self.structure.directions), len(self.site)
+        magnetic = crystal * round(abs(np.linalg.det(self.structure.cell)))
+        wanted = crystal if self.structure.k is not None else magnetic
+        if given != wanted:
+            raise ValueError(f"structure.directions has {given} entries; this structure needs {wanted}, one a site")
+
+    def _check_names(self) -> None:
+        values = {p.name: p.value for p in self.all_parameters}
+        for where, expression in self._expressions():
+            try:
+                evaluate(expression, values)
+            except ModelError as error:
+                raise ValueError(f"{where}: {error}") from None
+
+    def _expressions(self) -> list[tuple[str, Number]]:
+        found: list[tuple[str, Number]] = []
+        for number, bond in enumerate(self.bond):
+            found += [(f"bond.{number}.exchange", x) for x in _entries(bond.exchange)]
+        for number, term in enumerate(self.anisotropy):
+            found += [(f"anisotropy.{number}.matrix", x) for x in _entries(term.matrix)]
+        found += [("field.B", x) for x in (self.field.B if self.field else ())]
+        return found
+
+    @functools.cached_property
+    def all_parameters(self) -> tuple[Parameter, ...]:
+        """The parameters of the file, then the instrument's `width` and `q_fwhm` unless declared."""
+        declared = tuple(Parameter(name, p.value, p.min, p.max, p.unit, p.free, p.label or name) for name, p in self.parameters.items())
+        return declared + tuple(p for p in _INSTRUMENT_PARAMETERS if p.name not in self.parameters)
+
+    @functools.cached_property
+    def used_names(self) -> frozenset[str]:
+        """The parameters on which the Hamiltonian depends."""
+        return frozenset().union(*(names(x) for _, x in self._expressions()))
+
+    @functools.cached_property
+    def text(self) -> str:
+        """The whole model as canonical JSON: what equality and the hash are made of."""
+        return self.model_dump_json()
+
+    @property
+    def digest(self) -> str:
+        """A short hash of the content, for provenance."""
+        return hashlib.sha256(self.text.encode()).hexdigest()[:16]
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Model) and self.text == other.text
+
+
+_INSTRUMENT_PARAMETERS = (
+    Parameter("width", 1.0, 0.3, 3.0, "", False, "width"),
+    Parameter("q_fwhm", 0.0, 0.0, 0.2, "r.l.u.", False, r"q_{\mathrm{fwhm}}"),
+)
+
+
+def _entries(value: Number | Matrix) -> list[Number]:
+    return [x for row in value for x in row] if isinstance(value, tuple) else [value]
+
+
+def _explain(item: Any) -> str:
+    """One line of a validation error: the key, what is wrong, what to do."""
+    key = ".".join(str(part) for part in item["loc"]) or "file"
+    message = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "extra_forbidden":
+        table: Any = Model
+        for part in item["loc"][:-1]:
+            table = _TABLES.get(part, table) if isinstance(part, str) else table
+        close = difflib.get_close_matches(str(item["loc"][-1]), table.model_fields, n=1)
+        known = ", ".join(table.model_fields)
+        return f"{key}: unknown key" + (f"; did you mean {close[0]!r}?" if close else "") + f" Known here: {known}."
+    if item["type"] == "missing":
+        return f"{key}: this key is needed and missing."
+    return f"{key}: {message} (got {str(item['input'])[:60]})." if key != "file" else f"{message}."
+
+
+_TABLES: dict[str, type[_Table]] = {
+    "crystal": CrystalTable,
+    "site": SiteTable,
+    "bond": BondTable,
+    "anisotropy": AnisotropyTable,
+    "field": FieldTable,
+    "structure": StructureTable,
+    "parameters": ParameterTable,
+    "scattering": ScatteringTable,
+    "instrument": InstrumentTable,
+    "resolution": ResolutionTable,
+    "paths": Path_,
+}
+
+
+def bundled() -> list[str]:
+    """Names of the models that come with the package."""
+    folder = resources.files("insiren.model") / "bundled"
+    return sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml"))
+
+
+def bundled_text(name: str) -> str:
+    """The TOML text of a bundled model."""
+    return (resources.files("insiren.model") / "bundled" / f"{name}.toml").read_text(encoding="utf-8")
+
+
+def load_model(name: str | Path) -> Model:
+    """A model by its bundled name, or from a TOML file.
+
+    Raises:
+        ModelError: neither exists, or the file is not valid; the text names the key.
+    """
+    path = Path(name)
+    if path.is_file():
+        text, origin = _read(path), str(path)
+    elif str(name) in bundled():
+        text, origin = bundled_text(str(name)), f"Bundled model {name}"
+    else:
+        close = difflib.get_close_matches(str(name), bundled(), n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise ModelError(f"There is no file and no bundled model {str(name)!r}.{hint} Bundled: {', '.join(bundled())}.")
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ModelError(f"{origin} is not valid TOML: {error}.") from None
+    return Model.from_dict({"name": path.stem, **content}, origin=origin)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path} cannot be read as a model file: {error}.") from None

@@ -1,0 +1,1 @@
+"""What a magnet would scatter, exactly: linear spin wave theory."""

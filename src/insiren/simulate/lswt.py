@@ -1,0 +1,301 @@
+"""Linear spin wave theory: H(Q), Bogoliubov, magnon energies and their neutron weights.
+
+Spins are written in local frames, Sⱼ = nⱼ (Sⱼ − b†b) + √(Sⱼ/2) (ūⱼ b + uⱼ b†) with
+u = e₁ + i e₂ and (e₁, e₂, n) right-handed, and only terms of second order are kept. With rows
+ordered (b₁ … bₙ, b₁† … bₙ†) the Hamiltonian is H(Q) = X(Q) + X(Q)†, X(Q) = Σ_d e^(2πi Q·d) W_d, a
+single matrix product over the distinct bond displacements d, linear in the couplings.
+
+Source: Toth and Lake, J. Phys.: Condens. Matter 27, 166002 (2015); Colpa, Physica A 93, 327 (1978).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.sparse.csgraph
+from jaxtyping import Array, Complex, Float
+
+from insiren.forward import Parameters, complete
+from insiren.model.hamiltonian import couplings
+from insiren.model.spec import Model
+from insiren.model.structure import MagneticCell, magnetic_cell, rotation
+
+# Lifts the zero mode of a Goldstone point just enough for the Cholesky factor, relative to the
+# largest diagonal element of H. A shift of 1e-9 would change energies in the fourth digit.
+GOLDSTONE_SHIFT = 1e-12
+# Energies closer than this, relative to the largest, count as one level in derivatives. The
+# error is of second order in it, the rounding of first order in its inverse.
+DEGENERATE = 1e-6
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SpinWaves:
+    """What LSWT needs of a model and does not depend on parameters.
+
+    Attributes:
+        cell: the magnetic cell.
+        frames: local frames, u = e₁ + i e₂ of each magnetic site, shape (s, 3).
+        offsets: distinct bond displacements in crystal cells, the origin first, shape (o, 3).
+        bonds: (i, j, offset, `[[bond]]`, reversed, frame rotation (3, 3)) of each bond.
+    """
+
+    cell: MagneticCell
+    frames: np.ndarray
+    offsets: np.ndarray
+    bonds: tuple[tuple[int, int, int, int, bool, np.ndarray], ...]
+
+
+@functools.lru_cache(maxsize=64)
+def spin_waves(model: Model) -> SpinWaves:
+    """The parameter-free part of the spin wave problem of a model."""
+    cell = magnetic_cell(model)
+    offsets: dict[tuple[int, ...], int] = {(0, 0, 0): 0}
+    bonds = []
+    for i, j, shift, which in cell.bonds:
+        turn = np.eye(3) if cell.k is None else rotation(cell.axis, 2 * np.pi * float(np.dot(cell.k, shift)))
+        backward = shift < (0, 0, 0)  # a bond and its reverse share one displacement
+        key = tuple(-x for x in shift) if backward else shift
+        offset = offsets.setdefault(key, len(offsets))
+        bonds.append((j, i, offset, which, True, turn) if backward else (i, j, offset, which, False, turn))
+    return SpinWaves(cell, _frames(cell.direction), np.array(list(offsets), float), tuple(bonds))
+
+
+def _frames(direction: np.ndarray) -> np.ndarray:
+    """u = e₁ + i e₂ with e₁ × e₂ = n, for each direction n."""
+    helper = np.where(np.abs(direction[:, 2:]) < 0.9, [[0.0, 0.0, 1.0]], [[1.0, 0.0, 0.0]])  # never parallel to n
+    e1 = np.cross(helper, direction)
+    e1 /= np.linalg.norm(e1, axis=1, keepdims=True)
+    return e1 + 1j * np.cross(direction, e1)
+
+
+def weights(model: Model, params: Parameters) -> Complex[Array, "o m m"]:
+    """W_d of every displacement: H(Q) = X + X†, X = Σ_d e^(2πi Q·d) W_d.
+
+    Returns:
+        Matrices in meV without Z_c, rows ordered (b₁ … bₙ, b₁† … bₙ†).
+    """
+    waves, terms = spin_waves(model), couplings(model, params)
+    n, S, u = waves.cell.direction, waves.cell.spin, waves.frames
+    s = len(S)
+    W = jnp.zeros((len(waves.offsets), 2 * s, 2 * s), complex)
+    for i, j, d, which, backward, turn in waves.bonds:
+        J = terms.exchange[which] @ turn
+        J = J.T if backward else J
+        root = np.sqrt(S[i] * S[j]) / 2
+        along, hop, pair = n[i] @ J @ n[j], root * (u[i] @ J @ u[j].conj()), root * (u[i] @ J @ u[j])
+        W = W.at[d, i, j].add(hop).at[d, s + i, s + j].add(hop.conj())
+        W = W.at[d, i, s + j].add(pair).at[d, s + i, j].add(pair.conj())
+        # the diagonal takes the spin of the other end; halves, since X† adds the rest
+        for a, other in ((i, j), (j, i)):
+            W = W.at[0, a, a].add(-S[other] * along / 2).at[0, s + a, s + a].add(-S[other] * along / 2)
+    for a, site in enumerate(waves.cell.site):
+        A = terms.anisotropy[site]
+        level = -2 * S[a] * (n[a] @ A @ n[a]) + S[a] * (u[a].conj() @ A @ u[a]).real + terms.zeeman[site] @ n[a]
+        pair = S[a] * (u[a] @ A @ u[a])
+        W = W.at[0, a, a].add(level / 2).at[0, s + a, s + a].add(level / 2)
+        W = W.at[0, a, s + a].add(pair / 2).at[0, s + a, a].add(pair.conj() / 2)
+    return W
+
+
+def hamiltonian(model: Model, W: Complex[Array, "o m m"], hkl: Float[Array, "q 3"]) -> Complex[Array, "q m m"]:
+    """H(Q) in meV, without Z_c, for wavevectors in crystal r.l.u. (see `weights`)."""
+    phase = jnp.exp(2j * jnp.pi * (hkl @ spin_waves(model).offsets.T))
+    X = (phase @ W.reshape(W.shape[0], -1)).reshape(-1, *W.shape[1:])
+    return X + jnp.conj(jnp.swapaxes(X, -1, -2))
+
+
+def bogoliubov(H: Complex[Array, "m m"], metric: tuple[int, ...]) -> tuple[Float[Array, " m"], Complex[Array, "m m"]]:
+    """Energies and para-unitary vectors of a quadratic boson Hamiltonian at one Q.
+
+    Solves g H t = E t: with H = L L† and L† g L U = U E, the vectors are T = g L U |E|^(-1/2),
+    normalised to T† g T = sign E.
+
+    Args:
+        H: Hamiltonian in meV, Hermitian.
+        metric: the diagonal of g, 1 for each row that is a magnon, −1 for a hole.
+
+    Returns:
+        Energies in meV, ascending, as many negative ones first as there are holes, and the vectors as columns. Both
+        are NaN where H is not positive definite; the public edge turns that into an error.
+
+    Source: Colpa, Physica A 93, 327 (1978).
+    """
+    g = np.array(metric, float)
+    shift = GOLDSTONE_SHIFT * jnp.max(jnp.abs(jnp.diagonal(H).real))
+    L = jnp.linalg.cholesky(H + shift * jnp.eye(len(g)), symmetrize_input=False)
+    E, U = jnp.linalg.eigh(jnp.conj(L.T) @ (g[:, None] * L), symmetrize_input=False)
+    return E, g[:, None] * (L @ U) / jnp.sqrt(jnp.abs(E))
+
+
+def amplitudes(model: Model, hkl: Float[Array, "q 3"]) -> Complex[Array, "q r m 3"]:
+    """How each boson operator enters the spin at Q: S(Q) = Σ w* x, per root of a crystal cell.
+
+    Returns:
+        w with axes (wavevector, branch, boson operator, Cartesian component). There is one
+        branch, or the three of a rotating frame, Q − k, Q and Q + k.
+    """
+    waves = spin_waves(model)
+    phase = jnp.exp(2j * jnp.pi * (hkl @ waves.cell.position.T))  # (q, s)
+    local = np.sqrt(waves.cell.spin / 2 / waves.cell.cells)[:, None] * waves.frames
+    parts = jnp.einsum("qs,rab,hsb->qrhsa", phase, _branches(waves.cell), np.stack([local, local.conj()]))
+    return parts.reshape(*parts.shape[:2], -1, 3)
+
+
+def _branches(cell: MagneticCell) -> np.ndarray:
+    """Projectors of the rotating frame onto the branches Q − k, Q, Q + k, shape (r, 3, 3).
+
+    With S(R) = Rot(2π k·R) S'(R) and Rot(φ) = nnᵀ + ½e^(iφ)(1 − nnᵀ − i n×) + c.c.,
+    the part e^(iφ) belongs to the wavevector Q + k of the rotating frame.
+    """
+    if cell.k is None or cell.axis is None:
+        return np.eye(3)[None]
+    x, y, z = cell.axis
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    along = np.outer(cell.axis, cell.axis)
+    plus = (np.eye(3) - along - 1j * cross) / 2
+    return np.stack([plus.conj(), along, plus])
+
+
+def branch_wavevectors(model: Model, hkl: Float[Array, "q 3"]) -> Float[Array, "q r 3"]:
+    """Where the magnons of each branch live, in r.l.u.: Q, or Q − k, Q and Q + k."""
+    k = spin_waves(model).cell.k
+    return hkl[:, None] if k is None else hkl[:, None] + np.array([-1.0, 0.0, 1.0])[:, None] * k
+
+
+@functools.lru_cache(maxsize=64)
+def blocks(model: Model) -> tuple[tuple[int, ...], ...]:
+    """The boson operators that H(Q) mixes, as sets; a conserved spin component splits them.
+
+    Found from the pattern of non-zero elements at parameters drawn at random, so that no
+    special value hides a coupling.
+    """
+    rng = np.random.default_rng(0)
+    with jax.ensure_compile_time_eval():
+        drawn = {p.name: jnp.asarray(rng.uniform(0.5, 1.5)) for p in model.all_parameters}
+        W = np.asarray(weights(model, drawn))
+    size = np.max(np.abs(W), axis=0)
+    joined = (size + size.T) > 1e-12 * size.max()  # rounding of the frames
+    _, label = scipy.sparse.csgraph.connected_components(joined, directed=False)
+    return tuple(tuple(np.flatnonzero(label == n).tolist()) for n in range(label.max() + 1))
+
+
+def block_lines(
+    model: Model, H: Complex[Array, "m m"], w: Complex[Array, "m 3"], P: Float[Array, "3 3"]
+) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
+    """`lines` of one H, block by block; a block of one magnon and one hole in closed form."""
+    s, found = H.shape[-1] // 2, []
+    for block in blocks(model):
+        metric = tuple(1 if b < s else -1 for b in block)
+        if sum(m > 0 for m in metric) == 0:
+            continue  # holes alone: the magnons of −Q
+        index = np.array(block)
+        one = _pair_lines if metric == (1, -1) else functools.partial(lines, metric)
+        found.append(one(H[index[:, None], index], w[index], P))
+    return jnp.concatenate([E for E, _ in found]), jnp.concatenate([I for _, I in found])
+
+
+def _pair_lines(H: Complex[Array, "2 2"], w: Complex[Array, "2 3"], P: Float[Array, "3 3"]):
+    """`lines` of a 2×2 block in the metric (1, −1), in closed form; NaN where it is unstable."""
+    shift = GOLDSTONE_SHIFT * jnp.max(jnp.abs(jnp.diagonal(H).real))
+    a, d, c = H[0, 0].real + shift, H[1, 1].real + shift, H[0, 1]
+    mean, size = (a + d) / 2, jnp.abs(c)
+    r = jnp.sqrt(jnp.where(mean > size, (mean - size) * (mean + size), jnp.nan))
+    Pw = w @ P
+    seen = (mean + r) * jnp.sum((w[0].conj() * Pw[0]).real) + size**2 / (mean + r) * jnp.sum((w[1].conj() * Pw[1]).real)
+    seen -= 2 * (c * jnp.sum(w[0].conj() * Pw[1])).real
+    return ((a - d) / 2 + r)[None], (seen / (2 * r))[None]
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def lines(
+    metric: tuple[int, ...], H: Complex[Array, "m m"], w: Complex[Array, "m 3"], P: Float[Array, "3 3"]
+) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
+    """Energies of the magnons of one H and their weights Σ_ab P_ab S^ab.
+
+    Any smooth spectrum Σ I h(E) has the right derivative, at degenerate levels too, where the
+    derivative of a single vector does not exist: the spectrum is a matrix function of g H,
+    whose derivative is a sum of divided differences [h(Eᵢ) − h(Eⱼ)]/(Eᵢ − Eⱼ), h′(E) within a
+    level. The first goes into dI; the second, I dE, into dE. So dE is that of the centre of a
+    level seen through the weights, not of one magnon.
+
+    Args:
+        metric: 1 for each row of H that is a magnon, −1 for a hole.
+        H: Hamiltonian in meV.
+        w: amplitudes of the three spin components, see `amplitudes`.
+        P: real symmetric weights of the correlations S^ab.
+
+    Returns:
+        Energies in meV, ascending, and weights, of as many magnons as the metric has.
+
+    Source: Daleckii and Krein, AMS Transl. 47, 1 (1965), in the metric g.
+    """
+    E, T = bogoliubov(H, metric)
+    first = metric.count(-1)
+    v = jnp.conj(T[:, first:].T) @ w
+    return E[first:], jnp.einsum("ab,na,nb->n", P, v.conj(), v).real
+
+
+@lines.defjvp
+def _lines_jvp(metric, primals, tangents):
+    (H, w, P), (dH, dw, dP) = primals, tangents
+    E, T = bogoliubov(H, metric)
+    first = metric.count(-1)
+    Th = jnp.conj(T.T)
+    v = Th @ w
+    Pv, up, sign = v @ P, v[first:], np.sort(metric)
+    I = jnp.sum((up.conj() * Pv[first:]).real, -1)  # noqa: E741
+    G = sign * ((up.conj() @ Pv.T) * (Th[first:] @ dH @ T)).real
+    gap = E[first:, None] - E
+    same = (jnp.abs(gap) < DEGENERATE * E[-1]) & (sign > 0)
+    dI = 2 * jnp.sum(jnp.where(same, 0, G / jnp.where(same, 1, gap)), -1)
+    dI += 2 * jnp.sum((up.conj() * (Th[first:] @ dw @ P)).real, -1)
+    dI += jnp.einsum("ab,na,nb->n", dP, up.conj(), up).real
+    moment = jnp.sum(jnp.where(same, G, 0), -1)
+    dark = jnp.abs(I) < jnp.finfo(float).tiny
+    return (E[first:], I), (jnp.where(dark, 0, moment / jnp.where(dark, 1, I)), dI)
+
+
+def bands(model: Model, hkl: Float[Array, "q 3"], params: Parameters | None = None):
+    """Magnon energies and spin correlations.
+
+    S^ab(Q) of a mode m is ⟨0|S^a(Q)†|m⟩⟨m|S^b(Q)|0⟩ with S(Q) = Σ e^(2πi Q·r) S_r, at T = 0, without
+    form factor, g or other factors.
+
+    Args:
+        model: the magnet.
+        hkl: wavevectors in r.l.u., shape (q, 3).
+        params: values by name; those left out take the model's.
+
+    Returns:
+        Energies in meV, Z_c included, ascending, shape (q, n), and correlations per crystal cell,
+        shape (q, n, 3, 3); n is the number of sublattices of the magnetic cell, three times that
+        in a rotating frame (Q − k, Q, Q + k).
+
+    Raises:
+        UnstableStructure: the spins are not at an energy minimum.
+    """
+    from insiren.simulate.stability import require_stable  # noqa: PLC0415
+
+    filled = complete(model.all_parameters, params or {})
+    points = jnp.atleast_2d(jnp.asarray(hkl, float))
+    require_stable(model, filled, points)
+    return _bands(model, filled, points)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _bands(model: Model, params: Parameters, hkl: Float[Array, "q 3"]):
+    W, w = weights(model, params), amplitudes(model, hkl)
+    homes = branch_wavevectors(model, hkl)
+    H = hamiltonian(model, W, homes.reshape(-1, 3))
+    n = H.shape[-1] // 2
+    E, T = jax.vmap(lambda one: bogoliubov(one, (1,) * n + (-1,) * n))(H)
+    v = jnp.einsum("xmn,xma->xna", T[:, :, n:].conj(), w.reshape(-1, 2 * n, 3))
+    tensor = v.conj()[..., :, None] * v[..., None, :]
+    energies = (model.scattering.Zc * E[:, n:]).reshape(len(hkl), -1)
+    order = jnp.argsort(energies, axis=1)
+    tensor = tensor.reshape(len(hkl), -1, 3, 3)
+    return jnp.take_along_axis(energies, order, 1), jnp.take_along_axis(tensor, order[..., None, None], 1)
