@@ -117,6 +117,36 @@ class Forward(eqx.Module):
         """An equal Forward that may be cheaper, knowing that these parameters keep these values."""
         return self
 
+    def at(self, points: Points, params: Parameters) -> Forward:
+        """An equal Forward prepared for these concrete points, at parameters near these."""
+        return self
+
+    def covers(self, params: Parameters) -> bool:
+        """Whether parameters are near enough to those that this Forward was prepared for."""
+        return True
+
+    @property
+    def draft(self) -> Forward:
+        """A rougher and cheaper Forward of the same parameters, for a search; or itself."""
+        return self
+
+    @property
+    def exact(self) -> Forward | None:
+        """The exact simulator that this Forward stands for, or None."""
+        return None
+
+    @property
+    def pointwise(self) -> bool:
+        """Whether any subset of points may be asked for; else only whole tables."""
+        return True
+
+    def describe(self) -> dict[str, Any]:
+        """What a report should say of it: "model", "forward", and numbers such as its quadrature."""
+        return {"model": type(self).__name__, "forward": "callable"}
+
+    def check(self, params: Parameters) -> None:
+        """Raises the error that explains why these parameters have no answer, if they have none."""
+
     def spectrum(self, params: Parameters, points: Points) -> Float[Array, " d"]:
         """S(Q, ω) at the points, per meV and crystal cell; NaN where there is no answer.
 
@@ -141,8 +171,10 @@ class Forward(eqx.Module):
                 where the magnetic structure is not an energy minimum).
         """
         filled = complete(self.parameters, params)
-        S = _compiled(self, filled, points)
-        if not isinstance(S, jax.core.Tracer) and not bool(jnp.all(jnp.isfinite(S))):
+        if any(isinstance(x, jax.core.Tracer) for x in (*filled.values(), points.hkl, points.omega)):
+            return self.spectrum(filled, points)
+        S = _compiled(self.at(points, filled), filled, points)
+        if not bool(jnp.all(jnp.isfinite(S))):
             raise self.explain(filled, points)
         return S
 

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from insiren.errors import UnstableStructure
 from insiren.forward import Forward, Parameter, Parameters, Points
+from insiren.instrument.grid import RANGE, SharedGrid, shared_grid
 from insiren.instrument.resolution import energy_resolution, gaussian, q_quadrature
+from insiren.model.hamiltonian import CONVENTION
 from insiren.model.spec import Model
 from insiren.simulate.intensity import magnons
 from insiren.simulate.stability import require_stable
 
-NODES = 16  # along each axis of the Q broadening; doubling them moves J of La2NiO4 by less than 0.01 meV
-_CHUNK = 4096  # wavevectors diagonalised at once: enough to fill two cores, small enough for their caches
-_CHUNK_LINES = 2_000_000  # pixels times lines summed at once, which bounds the memory
+GRID_NODES = 8  # in one FWHM; doubling them moves J of La2NiO4 by less than 0.001 meV
+OWN_NODES = 16  # along each axis, Gauss–Hermite, where wavevectors share no grid
+_DRAFT_NODES = 6  # even, so that no node sits on a Goldstone point
+_CHUNK = 2048  # wavevectors diagonalised at once: enough to fill the cores, small enough for their caches
+_CHUNK_LINES = 2_000_000  # pixels times lines gathered at once, which bounds the memory
+_UNROLL = 4  # lines written out one by one before a loop takes over
 
 
 class Exact(Forward):
@@ -27,41 +34,86 @@ class Exact(Forward):
 
     Attributes:
         model: the magnet and its instrument.
-        nodes: quadrature nodes along each axis of the Q broadening.
+        refine: factor on the nodes of the Q broadening.
+        own_nodes: Gauss–Hermite nodes along each axis for wavevectors without a shared grid.
     """
 
     model: Model = eqx.field(static=True)
-    nodes: int = eqx.field(static=True, default=NODES)
+    refine: int = eqx.field(static=True, default=1)
+    own_nodes: int = eqx.field(static=True, default=OWN_NODES)
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         return self.model.all_parameters
 
+    @property
+    def draft(self) -> Exact:
+        """The same with fewer nodes."""
+        return dataclasses.replace(self, refine=1, own_nodes=min(self.own_nodes, _DRAFT_NODES))
+
     def given(self, fixed: Mapping[str, float]) -> Exact:
         """The same for fixed parameters: without Q broadening there is one node."""
-        return dataclasses.replace(self, nodes=1) if fixed.get("q_fwhm") == 0 else self
+        return dataclasses.replace(self, own_nodes=1) if fixed.get("q_fwhm") == 0 else self
+
+    def at(self, points: Points, params: Parameters) -> Forward:
+        """The same with a grid of nodes planned for these points and a q_fwhm near this one."""
+        if self.own_nodes == 1:
+            return self
+        q_fwhm = float(np.asarray(params["q_fwhm"]))
+        if q_fwhm == 0:
+            return dataclasses.replace(self, own_nodes=1)
+        grid = shared_grid(points, self.model.instrument.q_axes, q_fwhm, GRID_NODES * self.refine)
+        return self if grid is None else _OnGrid(self, grid, q_fwhm)
+
+    def describe(self) -> dict[str, Any]:
+        axes = self.model.instrument.q_axes
+        broadened = self.own_nodes > 1
+        return {
+            "model": self.model.name,
+            "forward": "exact",
+            "digest": self.model.digest,
+            "hamiltonian": CONVENTION,
+            "scattering": self.model.scattering.model_dump(),
+            "quadrature": {
+                "rule": "even grid shared by wavevectors, else Gauss-Hermite" if broadened else "none",
+                "nodes_per_fwhm": GRID_NODES * self.refine if broadened else 0,
+                "own_nodes": self.own_nodes * self.refine if broadened else 1,
+                "axes": [list(a) for a in axes],
+            },
+            "resolution": energy_resolution(self.model).source,
+        }
+
+    def check(self, params: Parameters) -> None:
+        require_stable(self.model, params)
 
     def spectrum(self, params: Parameters, points: Points) -> Float[Array, " d"]:
-        E, I = self._lines(params, points.hkl)  # noqa: E741
-        fwhm = params["width"] * energy_resolution(self.model).fwhm(E)
+        own = self.own_nodes * self.refine if self.own_nodes > 1 else 1
+        offsets, weight = q_quadrature(self.model.instrument.q_axes, own)
+
+        def lines(hkl: Array) -> tuple[Array, Array, Array]:
+            nodes = (hkl[:, None] + params["q_fwhm"] * offsets).reshape(-1, 3)
+            E, I = magnons(self.model, params, nodes)
+            E = E.reshape(hkl.shape[0], -1)
+            return (
+                E,
+                (I.reshape(*hkl.shape[:1], len(weight), -1) * weight[:, None]).reshape(E.shape),
+                self.fwhm(params, E),
+            )
+
+        size = max(1, _CHUNK // len(weight))
         if points.is_table:
-            rows = max(1, _CHUNK_LINES // (points.rows.shape[1] * E.shape[1]))
-            S = jax.lax.map(lambda row: _profile(*row), (points.rows, E, I, fwhm), batch_size=rows)
-            return S.reshape(-1)
-        return jax.lax.map(
-            lambda d: _profile(d[0][None], E[d[1]], I[d[1]], fwhm[d[1]])[0],
-            (points.omega, points.index),
-            batch_size=max(1, _CHUNK_LINES // E.shape[1]),
+            return in_chunks(lambda Q, rows: line_sum(rows, *lines(Q)), size, points.hkl, points.rows).reshape(-1)
+        E, I, fwhm = in_chunks(lines, size, points.hkl)
+        return in_chunks(
+            lambda omega, at: line_sum(omega[:, None], E[at], I[at], fwhm[at])[:, 0],
+            max(1, _CHUNK_LINES // E.shape[1]),
+            points.omega,
+            points.index,
         )
 
-    def _lines(self, params: Parameters, hkl: Float[Array, "q 3"]) -> tuple[Array, Array]:
-        """Energies and weights of all lines at each wavevector, quadrature nodes included, (q, l)."""
-        offsets, weight = q_quadrature(self.model.instrument.q_axes, self.nodes)
-        nodes = hkl[:, None] + params["q_fwhm"] * offsets
-        one = jax.checkpoint(lambda Q: magnons(self.model, params, Q))
-        batch = max(1, _CHUNK // len(weight))
-        E, I = jax.lax.map(one, nodes, batch_size=batch)  # noqa: E741
-        return E.reshape(hkl.shape[0], -1), (I * weight[:, None]).reshape(hkl.shape[0], -1)
+    def fwhm(self, params: Parameters, E: Float[Array, " ..."]) -> Float[Array, " ..."]:
+        """FWHM in meV of modes of energy E in meV."""
+        return params["width"] * energy_resolution(self.model).fwhm(E)
 
     def bands(self, params: Parameters, hkl: Float[Array, "q 3"]) -> tuple[Array, Array]:
         """Energies in meV (q, n) and the neutron weight of each mode (q, n), without resolution."""
@@ -75,17 +127,72 @@ class Exact(Forward):
         return super().explain(params, points)
 
 
-def _profile(omega: Array, E: Array, weight: Array, fwhm: Array) -> Array:
-    """Σ over lines of weight times a Gaussian at each ω; (w,) from lines (l,)."""
-    return jnp.sum(weight * gaussian(omega[:, None], E, fwhm), -1)
+class _OnGrid(Forward):
+    """An exact Forward with the nodes of its Q broadening planned for one set of points."""
+
+    inner: Exact
+    grid: SharedGrid
+    planned: float = eqx.field(converter=float)  # the q_fwhm it was planned for; data, so that it does not recompile
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        return self.inner.parameters
+
+    def covers(self, params: Parameters) -> bool:
+        return self.planned / RANGE <= float(np.asarray(params["q_fwhm"])) <= self.planned * RANGE
+
+    def spectrum(self, params: Parameters, points: Points) -> Float[Array, " d"]:
+        def values(nodes: Array) -> Array:
+            E, I = magnons(self.inner.model, params, nodes)
+            rows = jnp.broadcast_to(self.grid.omega, (nodes.shape[0], self.grid.omega.shape[0]))
+            return line_sum(rows, E, I, self.inner.fwhm(params, E))
+
+        return self.grid.average(in_chunks(values, _CHUNK, self.grid.nodes), params["q_fwhm"]).reshape(-1)
+
+    def explain(self, params: Parameters, points: Points) -> Exception:
+        return self.inner.explain(params, points)
 
 
-def exact(model: Model, nodes: int = NODES) -> Exact:
+def line_sum(
+    omega: Float[Array, "q w"], E: Float[Array, "q l"], weight: Float[Array, "q l"], fwhm: Float[Array, "q l"]
+) -> Float[Array, "q w"]:
+    """Σ over the lines of each wavevector of weight times a Gaussian, in 1/meV; energies in meV.
+
+    The loop over lines is outside and ω inside, so that the exponentials run as one vector.
+    """
+
+    def add(total: Array, line: tuple[Array, ...]) -> tuple[Array, None]:
+        energy, height, width = (x[:, None] for x in line)
+        return total + height * gaussian(omega, energy, width), None
+
+    total = jnp.zeros_like(omega)
+    if E.shape[1] > _UNROLL:
+        return jax.lax.scan(add, total, (E.T, weight.T, fwhm.T), unroll=_UNROLL)[0]
+    for n in range(E.shape[1]):
+        total, _ = add(total, (E[:, n], weight[:, n], fwhm[:, n]))
+    return total
+
+
+def in_chunks(function: Callable[..., Any], size: int, *rows: Array) -> Any:
+    """A function of rows, applied to `size` of them at a time, which bounds the memory.
+
+    The last chunk is filled up by repeating a row, so that only one shape is compiled.
+    """
+    count = rows[0].shape[0]
+    if count <= size:
+        return function(*rows)
+    fill = -count % size
+    parts = [jnp.concatenate([x, jnp.repeat(x[-1:], fill, 0)]).reshape(-1, size, *x.shape[1:]) for x in rows]
+    out = jax.lax.map(lambda part: function(*part), tuple(parts))
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:count], out)
+
+
+def exact(model: Model, refine: int = 1) -> Exact:
     """The exact simulator of a model as a Forward.
 
     Args:
         model: a magnet with its instrument.
-        nodes: Gauss–Hermite nodes along each axis of the Q broadening.
+        refine: factor on the quadrature nodes of the Q broadening, to see that they suffice.
     """
     energy_resolution(model)  # a bad instrument is an error now, not within a fit
-    return Exact(model, nodes)
+    return Exact(model, refine)

@@ -56,20 +56,26 @@ def energy_resolution(model: Model) -> EnergyResolution:
         if asked not in instruments():
             close = difflib.get_close_matches(asked, instruments(), n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
-            raise ModelError(f"instrument.resolution: no instrument {asked!r}.{hint} There are {', '.join(instruments())}.")
+            raise ModelError(
+                f"instrument.resolution: no instrument {asked!r}.{hint} There are {', '.join(instruments())}."
+            )
         text = (resources.files("insiren.instrument") / "instruments" / f"{asked}.toml").read_text(encoding="utf-8")
         entry = tomllib.loads(text)
         found = EnergyResolution(tuple(entry["polynomial"]), model.instrument.Ei or entry["Ei"], entry["source"])
     else:
         coefficients = asked.polynomial or (asked.constant,)
-        found = EnergyResolution(tuple(float(c) for c in coefficients if c is not None), model.instrument.Ei, "model file")
+        found = EnergyResolution(
+            tuple(float(c) for c in coefficients if c is not None), model.instrument.Ei, "model file"
+        )
     reach = np.linspace(0, found.Ei or 0, 101)
     if np.min(np.asarray(found.fwhm(jnp.asarray(reach)))) <= 0:
         raise ModelError("instrument.resolution: the FWHM is not positive everywhere between 0 and Ei.")
     return found
 
 
-def gaussian(omega: Float[Array, " ..."], energy: Float[Array, " ..."], fwhm: Float[Array, " ..."]) -> Float[Array, " ..."]:
+def gaussian(
+    omega: Float[Array, " ..."], energy: Float[Array, " ..."], fwhm: Float[Array, " ..."]
+) -> Float[Array, " ..."]:
     """A normalised Gaussian line in 1/meV; all arguments in meV, `fwhm` a full width at half maximum."""
     rate = FWHM_PER_SIGMA / fwhm
     return rate / np.sqrt(2 * np.pi) * jnp.exp(-0.5 * ((omega - energy) * rate) ** 2)

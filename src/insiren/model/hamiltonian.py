@@ -38,12 +38,15 @@ class Couplings(NamedTuple):
 
 def couplings(model: Model, params: Parameters) -> Couplings:
     """The couplings of a model for given parameters; traceable by JAX."""
-    exchange = [_matrix(bond.exchange, params) for bond in model.bond]
+    distinct = {bond.exchange: _matrix(bond.exchange, params) for bond in model.bond}  # few matrices, many bonds
+    exchange = [distinct[bond.exchange] for bond in model.bond]
     anisotropy = [jnp.zeros((3, 3))] * len(model.site)
     for term in model.anisotropy:
         matrix = _matrix(term.matrix, params)
         anisotropy[term.site] = anisotropy[term.site] + (matrix + matrix.T) / 2  # only this part acts
-    B = jnp.stack([jnp.asarray(evaluate(x, params), float) for x in (model.field.B if model.field else (0.0, 0.0, 0.0))])
+    B = jnp.stack(
+        [jnp.asarray(evaluate(x, params), float) for x in (model.field.B if model.field else (0.0, 0.0, 0.0))]
+    )
     zeeman = [MU_B * _matrix(site.g, params).T @ B for site in model.site]
     empty = jnp.zeros((0, 3, 3))
     return Couplings(jnp.stack(exchange) if exchange else empty, jnp.stack(anisotropy), jnp.stack(zeeman))

@@ -51,7 +51,9 @@ def _walk(node: ast.expr, values: Mapping[str, Any], text: str) -> Any:
                 return values[name]
             if name in _CONSTANTS:
                 return _CONSTANTS[name]
-            raise ModelError(f"{text!r} uses {name!r}, which is not among the parameters {', '.join(values) or '(none)'}.")
+            raise ModelError(
+                f"{text!r} uses {name!r}, which is not among the parameters {', '.join(values) or '(none)'}."
+            )
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
             return _BINARY[type(op)](_walk(left, values, text), _walk(right, values, text))
         case ast.UnaryOp(op=op, operand=operand) if type(op) in _UNARY:

@@ -195,10 +195,15 @@ class Model(_Table):
 
     @model_validator(mode="after")
     def _consistent(self) -> Model:
-        for kind, items in (("bond", [(b.i, b.j) for b in self.bond]), ("anisotropy", [(a.site,) for a in self.anisotropy])):
+        for kind, items in (
+            ("bond", [(b.i, b.j) for b in self.bond]),
+            ("anisotropy", [(a.site,) for a in self.anisotropy]),
+        ):
             for number, sites in enumerate(items):
                 if max(sites) >= len(self.site):
-                    raise ValueError(f"{kind}.{number} names site {max(sites)}, but there are {len(self.site)} (0 is the first)")
+                    raise ValueError(
+                        f"{kind}.{number} names site {max(sites)}, but there are {len(self.site)} (0 is the first)"
+                    )
         for number, bond in enumerate(self.bond):
             if bond.i == bond.j and bond.offset == (0, 0, 0):
                 raise ValueError(f"bond.{number} joins site {bond.i} with itself; an on-site term is an [[anisotropy]]")
@@ -233,7 +238,10 @@ class Model(_Table):
     @functools.cached_property
     def all_parameters(self) -> tuple[Parameter, ...]:
         """The parameters of the file, then the instrument's `width` and `q_fwhm` unless declared."""
-        declared = tuple(Parameter(name, p.value, p.min, p.max, p.unit, p.free, p.label or name) for name, p in self.parameters.items())
+        declared = tuple(
+            Parameter(name, p.value, p.min, p.max, p.unit, p.free, p.label or name)
+            for name, p in self.parameters.items()
+        )
         return declared + tuple(p for p in _INSTRUMENT_PARAMETERS if p.name not in self.parameters)
 
     @functools.cached_property

@@ -83,7 +83,9 @@ def _translations(cell: np.ndarray) -> np.ndarray:
     return found[np.lexsort((found[:, 2], found[:, 1], found[:, 0], np.abs(found).sum(1)))]
 
 
-def _bonds(model: Model, cell: np.ndarray, translations: np.ndarray) -> tuple[tuple[int, int, tuple[int, ...], int], ...]:
+def _bonds(
+    model: Model, cell: np.ndarray, translations: np.ndarray
+) -> tuple[tuple[int, int, tuple[int, ...], int], ...]:
     count, inverse = len(model.site), np.linalg.inv(cell)
     number = {tuple(R): n for n, R in enumerate(translations.tolist())}
     found = []

@@ -43,5 +43,5 @@ def magnons(model: Model, params: Parameters, hkl: Float[Array, "q 3"]) -> tuple
     q, branches = homes.shape[:2]
     H = hamiltonian(model, weights(model, params), homes.reshape(-1, 3))
     P = jnp.repeat(projection(model, hkl), branches, 0)
-    E, I = jax.vmap(functools.partial(block_lines, model))(H, w.reshape(q * branches, -1, 3), P)  # noqa: E741
+    E, I = jax.vmap(functools.partial(block_lines, model))(H, w.reshape(q * branches, -1, 3), P)
     return model.scattering.Zc * E.reshape(q, -1), I.reshape(q, -1)

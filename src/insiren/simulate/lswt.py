@@ -20,7 +20,7 @@ import scipy.sparse.csgraph
 from jaxtyping import Array, Complex, Float
 
 from insiren.forward import Parameters, complete
-from insiren.model.hamiltonian import couplings
+from insiren.model.hamiltonian import Couplings, couplings
 from insiren.model.spec import Model
 from insiren.model.structure import MagneticCell, magnetic_cell, rotation
 
@@ -40,13 +40,22 @@ class SpinWaves:
         cell: the magnetic cell.
         frames: local frames, u = e₁ + i e₂ of each magnetic site, shape (s, 3).
         offsets: distinct bond displacements in crystal cells, the origin first, shape (o, 3).
-        bonds: (i, j, offset, `[[bond]]`, reversed, frame rotation (3, 3)) of each bond.
+        start, end: magnetic sites of each bond, shape (b,).
+        offset: which displacement each bond has, shape (b,).
+        which: the `[[bond]]` it comes from, shape (b,).
+        backward: whether it runs against its displacement's sign, so that J is transposed, shape (b,).
+        turn: rotation of the frame along each bond before that, shape (b, 3, 3).
     """
 
     cell: MagneticCell
     frames: np.ndarray
     offsets: np.ndarray
-    bonds: tuple[tuple[int, int, int, int, bool, np.ndarray], ...]
+    start: np.ndarray
+    end: np.ndarray
+    offset: np.ndarray
+    which: np.ndarray
+    backward: np.ndarray
+    turn: np.ndarray
 
 
 @functools.lru_cache(maxsize=64)
@@ -54,14 +63,26 @@ def spin_waves(model: Model) -> SpinWaves:
     """The parameter-free part of the spin wave problem of a model."""
     cell = magnetic_cell(model)
     offsets: dict[tuple[int, ...], int] = {(0, 0, 0): 0}
-    bonds = []
+    bonds, turns = [], []
     for i, j, shift, which in cell.bonds:
         turn = np.eye(3) if cell.k is None else rotation(cell.axis, 2 * np.pi * float(np.dot(cell.k, shift)))
         backward = shift < (0, 0, 0)  # a bond and its reverse share one displacement
         key = tuple(-x for x in shift) if backward else shift
         offset = offsets.setdefault(key, len(offsets))
-        bonds.append((j, i, offset, which, True, turn) if backward else (i, j, offset, which, False, turn))
-    return SpinWaves(cell, _frames(cell.direction), np.array(list(offsets), float), tuple(bonds))
+        bonds.append((j, i, offset, which, True) if backward else (i, j, offset, which, False))
+        turns.append(turn)
+    columns = np.array(bonds, int).reshape(-1, 5).T
+    return SpinWaves(
+        cell, _frames(cell.direction), np.array(list(offsets), float), *columns[:4],
+        columns[4].astype(bool), np.array(turns).reshape(-1, 3, 3),
+    )  # fmt: skip
+
+
+def bond_exchange(model: Model, terms: Couplings) -> Float[Array, "b 3 3"]:
+    """The exchange of each bond of the magnetic cell in meV, in the rotating frame if there is one."""
+    waves = spin_waves(model)
+    J = terms.exchange[waves.which] @ waves.turn
+    return jnp.where(waves.backward[:, None, None], jnp.swapaxes(J, 1, 2), J)
 
 
 def _frames(direction: np.ndarray) -> np.ndarray:
@@ -80,25 +101,25 @@ def weights(model: Model, params: Parameters) -> Complex[Array, "o m m"]:
     """
     waves, terms = spin_waves(model), couplings(model, params)
     n, S, u = waves.cell.direction, waves.cell.spin, waves.frames
-    s = len(S)
-    W = jnp.zeros((len(waves.offsets), 2 * s, 2 * s), complex)
-    for i, j, d, which, backward, turn in waves.bonds:
-        J = terms.exchange[which] @ turn
-        J = J.T if backward else J
-        root = np.sqrt(S[i] * S[j]) / 2
-        along, hop, pair = n[i] @ J @ n[j], root * (u[i] @ J @ u[j].conj()), root * (u[i] @ J @ u[j])
-        W = W.at[d, i, j].add(hop).at[d, s + i, s + j].add(hop.conj())
-        W = W.at[d, i, s + j].add(pair).at[d, s + i, j].add(pair.conj())
-        # the diagonal takes the spin of the other end; halves, since X† adds the rest
-        for a, other in ((i, j), (j, i)):
-            W = W.at[0, a, a].add(-S[other] * along / 2).at[0, s + a, s + a].add(-S[other] * along / 2)
-    for a, site in enumerate(waves.cell.site):
-        A = terms.anisotropy[site]
-        level = -2 * S[a] * (n[a] @ A @ n[a]) + S[a] * (u[a].conj() @ A @ u[a]).real + terms.zeeman[site] @ n[a]
-        pair = S[a] * (u[a] @ A @ u[a])
-        W = W.at[0, a, a].add(level / 2).at[0, s + a, s + a].add(level / 2)
-        W = W.at[0, a, s + a].add(pair / 2).at[0, s + a, a].add(pair.conj() / 2)
-    return W
+    s, i, j, d = len(S), waves.start, waves.end, waves.offset
+    J = bond_exchange(model, terms)
+    root = np.sqrt(S[i] * S[j]) / 2
+    along = jnp.einsum("ba,bac,bc->b", n[i], J, n[j])
+    hop, pair = (root * jnp.einsum("ba,bac,bc->b", u[i], J, other[j]) for other in (u.conj(), u))
+    A, a = terms.anisotropy[waves.cell.site], np.arange(s)
+    easy, soft = (jnp.einsum("sa,sab,sb->s", one, A, other) for one, other in ((n, n), (u.conj(), u)))
+    level = -2 * S * easy + S * soft.real + jnp.sum(terms.zeeman[waves.cell.site] * n, axis=1)
+    twist = S * jnp.einsum("sa,sab,sb->s", u, A, u)
+    entries = [  # (displacement, row, column, value); on-site values are halved, since X† adds the rest
+        (d, i, j, hop), (d, s + i, s + j, hop.conj()), (d, i, s + j, pair), (d, s + i, j, pair.conj()),
+        # the level of one end takes the spin of the other
+        *((0 * d, e + half, e + half, -S[o] * along / 2) for e, o in ((i, j), (j, i)) for half in (0, s)),
+        *((0 * a, a + half, a + half, level / 2) for half in (0, s)),
+        (0 * a, a, s + a, twist / 2), (0 * a, s + a, a, twist.conj() / 2),
+    ]  # fmt: skip
+    place = [np.concatenate(column) for column in zip(*(entry[:3] for entry in entries), strict=True)]
+    values = jnp.concatenate([entry[3].astype(complex) for entry in entries])
+    return jnp.zeros((len(waves.offsets), 2 * s, 2 * s), complex).at[tuple(place)].add(values)
 
 
 def hamiltonian(model: Model, W: Complex[Array, "o m m"], hkl: Float[Array, "q 3"]) -> Complex[Array, "q m m"]:
@@ -187,27 +208,29 @@ def block_lines(
     model: Model, H: Complex[Array, "m m"], w: Complex[Array, "m 3"], P: Float[Array, "3 3"]
 ) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
     """`lines` of one H, block by block; a block of one magnon and one hole in closed form."""
-    s, found = H.shape[-1] // 2, []
+    s, found, pairs = H.shape[-1] // 2, [], []
     for block in blocks(model):
         metric = tuple(1 if b < s else -1 for b in block)
-        if sum(m > 0 for m in metric) == 0:
-            continue  # holes alone: the magnons of −Q
-        index = np.array(block)
-        one = _pair_lines if metric == (1, -1) else functools.partial(lines, metric)
-        found.append(one(H[index[:, None], index], w[index], P))
+        if metric == (1, -1):
+            pairs.append(block)
+        elif 1 in metric:  # holes alone are the magnons of −Q
+            index = np.array(block)
+            found.append(lines(metric, H[index[:, None], index], w[index], P))
+    if pairs:
+        index = np.array(pairs)
+        found.append(_pair_lines(H[index[:, :, None], index[:, None, :]], w[index], P))
     return jnp.concatenate([E for E, _ in found]), jnp.concatenate([I for _, I in found])
 
 
-def _pair_lines(H: Complex[Array, "2 2"], w: Complex[Array, "2 3"], P: Float[Array, "3 3"]):
-    """`lines` of a 2×2 block in the metric (1, −1), in closed form; NaN where it is unstable."""
-    shift = GOLDSTONE_SHIFT * jnp.max(jnp.abs(jnp.diagonal(H).real))
-    a, d, c = H[0, 0].real + shift, H[1, 1].real + shift, H[0, 1]
+def _pair_lines(H: Complex[Array, "n 2 2"], w: Complex[Array, "n 2 3"], P: Float[Array, "3 3"]):
+    """`lines` of 2×2 blocks in the metric (1, −1), in closed form; NaN where one is unstable."""
+    shift = GOLDSTONE_SHIFT * jnp.max(jnp.abs(jnp.diagonal(H, axis1=1, axis2=2).real), axis=1)
+    a, d, c = H[:, 0, 0].real + shift, H[:, 1, 1].real + shift, H[:, 0, 1]
     mean, size = (a + d) / 2, jnp.abs(c)
     r = jnp.sqrt(jnp.where(mean > size, (mean - size) * (mean + size), jnp.nan))
-    Pw = w @ P
-    seen = (mean + r) * jnp.sum((w[0].conj() * Pw[0]).real) + size**2 / (mean + r) * jnp.sum((w[1].conj() * Pw[1]).real)
-    seen -= 2 * (c * jnp.sum(w[0].conj() * Pw[1])).real
-    return ((a - d) / 2 + r)[None], (seen / (2 * r))[None]
+    seen = jnp.einsum("nia,ab,njb->nij", w.conj(), P, w)
+    magnon, hole, both = seen[:, 0, 0].real, seen[:, 1, 1].real, (c * seen[:, 0, 1]).real
+    return (a - d) / 2 + r, ((mean + r) * magnon + size**2 / (mean + r) * hole - 2 * both) / (2 * r)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -247,7 +270,7 @@ def _lines_jvp(metric, primals, tangents):
     Th = jnp.conj(T.T)
     v = Th @ w
     Pv, up, sign = v @ P, v[first:], np.sort(metric)
-    I = jnp.sum((up.conj() * Pv[first:]).real, -1)  # noqa: E741
+    I = jnp.sum((up.conj() * Pv[first:]).real, -1)
     G = sign * ((up.conj() @ Pv.T) * (Th[first:] @ dH @ T)).real
     gap = E[first:, None] - E
     same = (jnp.abs(gap) < DEGENERATE * E[-1]) & (sign > 0)
@@ -278,7 +301,7 @@ def bands(model: Model, hkl: Float[Array, "q 3"], params: Parameters | None = No
     Raises:
         UnstableStructure: the spins are not at an energy minimum.
     """
-    from insiren.simulate.stability import require_stable  # noqa: PLC0415
+    from insiren.simulate.stability import require_stable
 
     filled = complete(model.all_parameters, params or {})
     points = jnp.atleast_2d(jnp.asarray(hkl, float))

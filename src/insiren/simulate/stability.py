@@ -14,7 +14,7 @@ from insiren.errors import UnstableStructure
 from insiren.forward import Parameters
 from insiren.model.hamiltonian import couplings
 from insiren.model.spec import Model
-from insiren.simulate.lswt import hamiltonian, spin_waves, weights
+from insiren.simulate.lswt import bond_exchange, hamiltonian, spin_waves, weights
 
 TORQUE = 1e-4  # relative to the largest local field; relaxed structures reach far below
 EIGENVALUE = -1e-9  # relative to the largest diagonal element; rounding stays far above
@@ -48,16 +48,14 @@ def torque(model: Model, params: Parameters) -> tuple[Float[Array, " s"], Float[
     The local field is −∂E/∂n of a spin of its own length; the torque is its part across n.
     """
     waves, terms = spin_waves(model), couplings(model, params)
-    n, S = jnp.asarray(waves.cell.direction), waves.cell.spin
-    field = [S[a] * terms.zeeman[site] - 2 * S[a] ** 2 * terms.anisotropy[site] @ n[a] for a, site in enumerate(waves.cell.site)]
-    for i, j, _, which, backward, turn in waves.bonds:
-        J = terms.exchange[which] @ turn
-        J = J.T if backward else J
-        field[i] = field[i] - S[i] * S[j] * (J @ n[j])
-        field[j] = field[j] - S[i] * S[j] * (J.T @ n[i])
-    fields = jnp.stack(field)
-    across = jnp.linalg.norm(jnp.cross(fields, n), axis=1)
-    return across, jnp.max(jnp.linalg.norm(fields, axis=1))
+    n, S, site = waves.cell.direction, waves.cell.spin, waves.cell.site
+    i, j, J = waves.start, waves.end, bond_exchange(model, terms)
+    pull = (S[i] * S[j])[:, None]
+    field = S[:, None] * terms.zeeman[site] - 2 * S[:, None] ** 2 * jnp.einsum("sab,sb->sa", terms.anisotropy[site], n)
+    field = (
+        field.at[i].add(-pull * jnp.einsum("bac,bc->ba", J, n[j])).at[j].add(-pull * jnp.einsum("bac,ba->bc", J, n[i]))
+    )
+    return jnp.linalg.norm(jnp.cross(field, n), axis=1), jnp.max(jnp.linalg.norm(field, axis=1))
 
 
 def is_stable(model: Model, params: Parameters) -> bool:

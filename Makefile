@@ -1,0 +1,66 @@
+# What a person types. Everything happens in .venv, which is made when first needed and
+# again when pyproject.toml or constraints.txt change.
+
+PYTHON  ?= python3
+OUT     ?= insiren-demo
+WORKERS ?= 2
+
+BIN     := .venv/bin
+RUNTIME := .venv/.runtime-installed
+DEVELOP := .venv/.develop-installed
+BENCH   := .venv/.bench-installed
+PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint docs bench clean
+.DELETE_ON_ERROR:
+
+help:  ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 16
+	@echo
+	@echo "PYTHON=python3.12 chooses the interpreter of a new .venv, OUT=DIR the folder of the demo."
+
+demo: $(RUNTIME)  ## run the whole pipeline on what is bundled; the page is OUT/report.html
+	$(BIN)/insiren demo --out $(OUT)
+
+# The slow tests are asked for only where there are some: pytest calls an empty selection a failure.
+test: $(DEVELOP)  ## run the quick tests, then the slow ones
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
+	@if grep -rqs "mark\.slow" tests; then set -x; $(BIN)/python -m pytest -n $(WORKERS) -m slow; fi
+
+check: lint docs  ## format, lint, types, import order, and the documentation without a warning
+
+lint: $(DEVELOP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+docs: $(DEVELOP)  ## build the documentation into docs/_build/html
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
+bench: $(BENCH)  ## print the table of speed and accuracy
+	$(BIN)/python benchmarks/run.py
+
+clean:  ## remove what make has made, .venv included
+	rm -rf .venv docs/_build docs/tutorials .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	find src tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
+	  echo "insiren needs Python 3.11, 3.12 or 3.13; '$(PYTHON)' is $$($(PYTHON) --version 2>&1). Name another: make PYTHON=python3.12 ..." >&2; \
+	  exit 1; }
+	$(PYTHON) -m venv .venv
+
+# Order-only on the interpreter: its time stamp says nothing about what is installed.
+$(RUNTIME): pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e .
+	@touch $@
+
+$(DEVELOP): pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e '.[test,check,docs]'
+	@touch $@ $(RUNTIME)
+
+$(BENCH): pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e '.[bench]'
+	@touch $@ $(RUNTIME)

@@ -1,0 +1,1 @@
+"""What was measured: spectra with errors and masks, read, checked and simulated."""

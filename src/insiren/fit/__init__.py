@@ -1,0 +1,1 @@
+"""Which Hamiltonian: likelihoods, the search, and the answer with its errors."""

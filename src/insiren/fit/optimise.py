@@ -1,0 +1,307 @@
+"""The search for the best parameters, and the answer with its covariance.
+
+The likelihood of a magnon map has many local minima: a start far off puts the ridge outside
+the data. So the whole box is screened at quasi-random points on a rough problem (few
+wavevectors, coarse quadrature), the best few and some raw starts descend there, and the
+winner is refined on all pixels. The share of raw starts that reach it says how rugged it is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipp as sc
+import scipy.optimize
+from scipy.stats import qmc
+
+from insiren.data.spectrum import Measured, measured
+from insiren.errors import FitError
+from insiren.fit.objective import BACKGROUNDS, Background, Kind, deviance, poisson_weights, profile, target
+from insiren.fit.problem import Choice, Problem, choose
+from insiren.fit.result import Fit, Map
+from insiren.forward import Forward, Points
+
+_SCREENED = 256  # quasi-random points of the box
+_DESCENTS = 4  # of the best screened points, besides the raw starts
+_SEARCH_COLUMNS = 64  # wavevectors of the rough problem, all data sets together
+_SEARCH_POINTS = 4000  # the same for lists of points
+_REWEIGHTS = 6  # at most, of a Poisson fit; the last changes nothing in the quoted digits
+_REPLANS = 4  # of the quadrature, where the answer lies far from the start
+_EDGE = 1e-4  # of the width of a bound: closer counts as at the bound
+_AGREE = 0.02  # of the width of a bound: closer counts as the same minimum
+
+Progress = Callable[[str, float], None]  # (stage, fraction done)
+
+
+def fit(
+    forward: Forward,
+    data: Sequence[sc.DataArray] | sc.DataArray,
+    objective: Kind | None = None,
+    background: Background = "per-energy",
+    free: Sequence[str] | None = None,
+    fixed: Mapping[str, float] | None = None,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+    ties: Mapping[str, str] | None = None,
+    starts: int = 10,
+    seed: int = 0,
+    sigma_floor: float | None = None,
+    sigma_max: float | None = None,
+    progress: Progress = lambda stage, fraction: None,
+) -> Fit:
+    """The parameters of a Forward that describe data sets best, jointly, with errors.
+
+    Args:
+        forward: what simulates: the exact simulator, a surrogate or a user's theory.
+        data: one data set or several.
+        objective: "gaussian" (1/σ² of the data), "poisson" (counts) or "pearson" (the paper's);
+            by default Poisson where every data set holds counts, else Gaussian.
+        background: "per-energy" (one free value an energy row and data set), "constant" (one a
+            data set), "savgol" (the paper's, subtracted beforehand) or "none".
+        free: parameters to free besides those the model frees.
+        fixed: values to fix.
+        bounds: (lower, upper) instead of the model's.
+        ties: expressions of other parameters.
+        starts: raw starts whose local descents are counted.
+        seed: of the quasi-random points.
+        sigma_floor: σ below it is raised to it; by default as the reader advised.
+        sigma_max: pixels with σ above it are left out; by default as the reader advised.
+        progress: told the stage and the fraction of it that is done.
+
+    Raises:
+        FitError: nothing to fit, or no parameters in the bounds have a spectrum.
+        DataError: the data hold nothing usable.
+    """
+    progress("read", 0.0)
+    sets = [data] if isinstance(data, sc.DataArray) else list(data)
+    if not sets:
+        raise FitError("There is no data set to fit.")
+    maps = [measured(one, sigma_floor, sigma_max) for one in sets]
+    kind = objective or ("poisson" if all(m.counts is not None for m in maps) else "gaussian")
+    _check_options(kind, background, maps, starts)
+    choice = choose(forward.parameters, free, fixed, bounds, ties)
+    ready = forward.given(dict(choice.fixed))
+    targets = tuple(target(m, background) for m in maps)
+    problem = Problem(ready, (ready,) * len(maps), tuple(m.points for m in maps), targets, choice, kind)
+    start, agree = _search(problem, starts, seed, progress)
+    progress("compile", 0.0)
+    problem = problem.near(start)
+    problem.jacobian(start)
+    progress("fit", 0.0)
+    theta, problem = _refine(problem, start, maps, progress)
+    progress("errors", 0.0)
+    answer = _answer(problem, theta, maps, background, (starts, agree))
+    progress("errors", 1.0)
+    return answer
+
+
+def _check_options(kind: str, background: str, maps: list[Measured], starts: int) -> None:
+    if kind not in get_args(Kind):
+        raise FitError(f"There is no objective {kind!r}; choose one of {', '.join(get_args(Kind))}.")
+    if background not in BACKGROUNDS:
+        raise FitError(f"There is no background {background!r}; choose one of {', '.join(BACKGROUNDS)}.")
+    if kind == "pearson" and background in ("per-energy", "constant"):
+        raise FitError("The Pearson objective cannot eliminate a background; use --background savgol or none.")
+    if kind == "poisson":
+        if lacking := [m.name for m in maps if m.counts is None]:
+            raise FitError(f"{', '.join(lacking)} hold no neutron counts; use --objective gaussian.")
+        if background == "savgol":
+            raise FitError("A background cannot be subtracted from counts; use --background per-energy.")
+    if starts < 1:
+        raise FitError(f"starts = {starts}: at least one is needed.")
+
+
+def _search(problem: Problem, starts: int, seed: int, progress: Progress) -> tuple[np.ndarray, int]:
+    """A start in the basin of the best minimum, and how many raw starts descend to it."""
+    rough = _rough(problem, seed)
+    choice = problem.choice
+    width = choice.upper - choice.lower
+    sobol = qmc.Sobol(len(width), seed=seed).random(max(_SCREENED, 1 << int(np.ceil(np.log2(starts)))))
+    tried = choice.lower + sobol * width
+    tried[0] = [p.value for p in choice.free]  # the model's own values are one candidate
+    values = np.empty(len(tried))
+    for n, theta in enumerate(tried):
+        values[n] = rough.objective(theta)
+        progress("search", 0.5 * (n + 1) / len(tried))
+    alive = np.flatnonzero(np.isfinite(values))
+    if not len(alive):
+        problem.forward.check(choice.values(tried[0]))
+        raise FitError(
+            f"None of {len(tried)} points within the bounds has a finite objective: the structure is unstable "
+            "everywhere, or the data hold no signal. Change the bounds or the model."
+        )
+    raw = alive[alive > 0][:starts]
+    best = [n for n in alive[np.argsort(values[alive])] if n not in raw][:_DESCENTS]
+    ends = []
+    for n, which in enumerate([*best, *raw]):
+        ends.append(_descend(rough, tried[which], 40))
+        progress("search", 0.5 + 0.5 * (n + 1) / (len(best) + len(raw)))
+    winner = min(ends, key=lambda end: end.cost)
+    same = [bool(np.all(np.abs(end.x - winner.x) < _AGREE * width)) for end in ends[len(best) :]]
+    return winner.x, sum(same)
+
+
+def _rough(problem: Problem, seed: int) -> Problem:
+    """The same problem on a part of the wavevectors and the draft of the Forward."""
+    if not problem.forward.pointwise:
+        return problem
+    rng = np.random.default_rng(seed)
+    share = max(1, _SEARCH_COLUMNS // len(problem.points))
+    points, data = [], []
+    for where, what in zip(problem.points, problem.data, strict=True):
+        if where.is_table:
+            q, w = where.rows.shape
+            columns = np.unique(np.linspace(0, q - 1, min(q, share)).round().astype(int))
+            pick = (columns[:, None] * w + np.arange(w)).reshape(-1)
+            points.append(Points.table(where.hkl[columns], where.rows[columns]))
+        else:
+            pick = np.sort(rng.permutation(len(where))[: _SEARCH_POINTS // len(problem.points)])
+            points.append(Points(where.hkl[where.index[pick]], where.omega[pick]))
+        data.append(what._replace(intensity=what.intensity[pick], weight=what.weight[pick], group=what.group[pick]))
+    draft = problem.forward.draft
+    return Problem(draft, (draft,) * len(points), tuple(points), tuple(data), problem.choice, problem.kind)
+
+
+def _descend(problem: Problem, start: np.ndarray, evaluations: int) -> scipy.optimize.OptimizeResult:
+    """A local minimum within the bounds, by a trust-region Gauss–Newton method.
+
+    Steps into the unstable phase, where the residual is NaN, are shortened until they stay out.
+    """
+    cache: dict[bytes, np.ndarray] = {}
+
+    def value(theta: np.ndarray) -> np.ndarray:
+        return problem.residual(theta)
+
+    def slope(theta: np.ndarray) -> np.ndarray:
+        key = theta.tobytes()
+        if key not in cache:
+            cache[key] = problem.jacobian(theta)[1]
+        return cache[key]
+
+    choice = problem.choice
+    width = choice.upper - choice.lower
+    inside = np.clip(start, choice.lower + 1e-6 * width, choice.upper - 1e-6 * width)
+    if not np.all(np.isfinite(value(inside))):
+        inside = start
+    with np.errstate(all="ignore"):  # where no ridge crosses the data the residual is flat, and its gradient 0
+        return scipy.optimize.least_squares(
+            value, inside, jac=slope, bounds=(choice.lower, choice.upper), x_scale=width, xtol=1e-7, ftol=1e-10,
+            gtol=None, max_nfev=evaluations,
+        )  # fmt: skip
+
+
+def _refine(
+    problem: Problem, start: np.ndarray, maps: list[Measured], progress: Progress
+) -> tuple[np.ndarray, Problem]:
+    """The minimum on all pixels; a Poisson fit iterates it with the weights of its own model."""
+    found = _descend(problem, start, 60)
+    for _ in range(_REPLANS):
+        if problem.covers(found.x):
+            break
+        problem = problem.near(found.x)
+        found = _descend(problem, found.x, 60)
+    if problem.kind != "poisson":
+        return found.x, problem
+    width = problem.choice.upper - problem.choice.lower
+    for n in range(_REWEIGHTS):
+        progress("fit", (n + 1) / (_REWEIGHTS + 1))
+        models = [profile(S, t) for S, t in zip(problem.spectra(found.x), problem.data, strict=True)]
+        weights = tuple(poisson_weights(m, t, p) for m, t, p in zip(maps, problem.data, models, strict=True))
+        problem = dataclasses.replace(problem, data=weights)
+        last, found = found, _descend(problem, found.x, 60)
+        if np.all(np.abs(found.x - last.x) < 1e-6 * width):
+            break
+    return found.x, problem
+
+
+def _answer(problem: Problem, theta: np.ndarray, maps: list[Measured], background: str, starts: tuple[int, int]) -> Fit:
+    choice, kind = problem.choice, problem.kind
+    named = {name: float(value) for name, value in choice.values(theta).items()}
+    problem.forward.check(named)
+    width = choice.upper - choice.lower
+    edge = (theta - choice.lower < _EDGE * width) | (choice.upper - theta < _EDGE * width)
+    residual, J = problem.jacobian(theta)
+    n_data = sum(int(m.used.sum()) for m in maps)
+    nuisance = 0 if kind == "pearson" else sum(1 + _groups_used(m, t) for m, t in zip(maps, problem.data, strict=True))
+    freedom = max(1, n_data - nuisance - int(np.sum(~edge)))
+    covariance, noise = _covariance(J, edge, float(residual @ residual), freedom, kind)
+    models = [profile(S, t) for S, t in zip(problem.spectra(theta), problem.data, strict=True)]
+    objective = float(residual @ residual)
+    if kind == "poisson":
+        objective = sum(deviance(m, p) for m, p in zip(maps, models, strict=True))
+    return Fit(
+        parameters=choice.free,
+        fixed=choice.fixed,
+        ties=choice.ties,
+        values=named,
+        errors=_errors(choice, theta, covariance, edge),
+        covariance=covariance,
+        at_bound=tuple(bool(e) for e in edge),
+        description=problem.forward.describe(),
+        objective=kind,
+        background=background,
+        objective_value=objective,
+        chi2_reduced=None if kind == "pearson" else objective / freedom,
+        noise=noise,
+        starts=starts,
+        maps=tuple(Map(m, np.asarray(t.intensity), p) for m, t, p in zip(maps, problem.data, models, strict=True)),
+        surrogate_check=_check_surrogate(problem, theta),
+        problem=problem,
+    )
+
+
+def _groups_used(measured: Measured, data: Any) -> int:
+    groups = data.groups.shape[0]
+    return len(np.unique(np.asarray(data.group)[measured.used])) if groups else 0
+
+
+def _covariance(J: np.ndarray, edge: np.ndarray, square: float, freedom: int, kind: Kind) -> tuple[np.ndarray, float]:
+    """Covariance of the free parameters, NaN for those at a bound, and the noise factor in it.
+
+    The inverse of JᵀJ, times the reduced χ² where that is above 1: a misfit larger than the
+    quoted σ must widen the error. The Pearson residual has no σ of its own, so there the
+    residual alone sets the noise.
+    """
+    noise = square / freedom if kind == "pearson" else max(1.0, square / freedom)
+    covariance = np.full((len(edge), len(edge)), np.nan)
+    inside = J[:, ~edge]
+    if inside.shape[1]:
+        size = np.linalg.norm(inside, axis=0)
+        if np.all(size > 0):
+            part = np.linalg.pinv((inside / size).T @ (inside / size), rcond=1e-12) / np.outer(size, size)
+            covariance[np.ix_(~edge, ~edge)] = noise * part
+    return covariance, noise
+
+
+def _errors(choice: Choice, theta: np.ndarray, covariance: np.ndarray, edge: np.ndarray) -> dict[str, float | None]:
+    """Standard errors: of free parameters, of tied ones through their expression, None of the rest."""
+    known = np.where(np.isfinite(covariance), covariance, 0.0)
+    errors: dict[str, float | None] = {name: None for name, _ in choice.fixed}
+    slopes = jax.jacfwd(choice.values)(jnp.asarray(theta)) if choice.ties else {}
+    for n, name in enumerate(choice.names):
+        errors[name] = None if edge[n] else float(np.sqrt(covariance[n, n]))
+    for name, _ in choice.ties:
+        slope = np.asarray(slopes[name])
+        errors[name] = float(np.sqrt(slope @ known @ slope))
+    return errors
+
+
+def _check_surrogate(problem: Problem, theta: np.ndarray) -> dict[str, Any] | None:
+    """Where the exact simulator would put the answer of a surrogate, by one Gauss–Newton step."""
+    exact = problem.forward.exact
+    if exact is None:
+        return None
+    peer = dataclasses.replace(problem, forward=exact.given(dict(problem.choice.fixed))).near(theta)
+    residual, J = peer.jacobian(theta)
+    step = -np.linalg.lstsq(J, residual, rcond=None)[0]
+    names = problem.choice.names
+    return {
+        "exact": dict(zip(names, (theta + step).tolist(), strict=True)),
+        "shift": dict(zip(names, step.tolist(), strict=True)),
+        "objective_surrogate": problem.objective(theta),
+        "objective_exact": float(residual @ residual),
+    }

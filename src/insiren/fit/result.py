@@ -1,0 +1,190 @@
+"""The answer of a fit."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+import insiren
+from insiren.data.spectrum import Measured
+from insiren.fit.objective import Profile
+from insiren.fit.problem import Problem
+from insiren.forward import Parameter
+
+_STRONG = 0.95  # a correlation beyond which single errors mislead
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Map:
+    """One data set beside its model.
+
+    Attributes:
+        measured: the data set.
+        intensity: what was fitted, a fixed background subtracted, shape (d,).
+        profile: scale, background and model of each pixel.
+    """
+
+    measured: Measured
+    intensity: np.ndarray
+    profile: Profile
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Fit:
+    """The best parameters with errors, and all that a report needs.
+
+    Attributes:
+        parameters: the free ones, with bounds.
+        fixed: (name, value) of the fixed ones.
+        ties: (name, expression) of the tied ones.
+        values: of every parameter by name, in its unit.
+        errors: standard errors by name; None where fixed or at a bound.
+        covariance: of the free parameters, in their units, shape (p, p); NaN at a bound.
+        at_bound: whether each free parameter ended at a bound.
+        description: what the Forward says of itself.
+        objective: "gaussian", "poisson" or "pearson".
+        background: how the background was treated.
+        objective_value: χ², Poisson deviance, or 1 − r.
+        chi2_reduced: per degree of freedom; None for Pearson.
+        noise: the factor on the covariance that the residuals ask for.
+        starts: raw starts, and how many of their local descents end here.
+        maps: each data set beside its model.
+        surrogate_check: what the exact simulator says of a surrogate's answer, or None.
+        problem: the residuals as a function of the free parameters.
+        warnings: remarks for the user, besides those that follow from the above.
+    """
+
+    parameters: tuple[Parameter, ...]
+    fixed: tuple[tuple[str, float], ...]
+    ties: tuple[tuple[str, str], ...]
+    values: dict[str, float]
+    errors: dict[str, float | None]
+    covariance: np.ndarray
+    at_bound: tuple[bool, ...]
+    description: dict[str, Any]
+    objective: str
+    background: str
+    objective_value: float
+    chi2_reduced: float | None
+    noise: float
+    starts: tuple[int, int]
+    maps: tuple[Map, ...]
+    surrogate_check: dict[str, Any] | None
+    problem: Problem
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the free parameters, in the order of the covariance."""
+        return tuple(p.name for p in self.parameters)
+
+    @property
+    def theta(self) -> np.ndarray:
+        """Values of the free parameters, shape (p,)."""
+        return np.array([self.values[name] for name in self.names])
+
+    @property
+    def correlation(self) -> np.ndarray:
+        """Correlation of the free parameters, shape (p, p); NaN at a bound."""
+        sigma = np.sqrt(np.diag(self.covariance))
+        return self.covariance / np.outer(sigma, sigma)
+
+    @property
+    def n_data(self) -> int:
+        """Pixels that entered the fit."""
+        return sum(int(m.measured.used.sum()) for m in self.maps)
+
+    @property
+    def n_masked(self) -> int:
+        """Pixels left out."""
+        return sum(m.measured.n_masked for m in self.maps)
+
+    def identifiability(self) -> list[str]:
+        """In words: which combinations of parameters the data determine, and which they do not."""
+        said = []
+        matrix = self.correlation
+        for i, one in enumerate(self.names):
+            for j, other in enumerate(self.names[:i]):
+                if abs(matrix[i, j]) > _STRONG:
+                    slope = self.covariance[i, j] / self.covariance[i, i]
+                    sigma = np.sqrt(self.covariance[j, j] * (1 - matrix[i, j] ** 2))
+                    sign = "-" if slope > 0 else "+"
+                    said.append(
+                        f"{other} {sign} {abs(slope):.3g} {one} is determined to {sigma:.2g}, {other} alone only to "
+                        f"{self.errors[other]:.2g} (correlation {matrix[i, j]:.3f})."
+                    )
+        return said
+
+    def remarks(self) -> list[str]:
+        """What the user should know before quoting the numbers."""
+        said = list(self.warnings)
+        for p, edge in zip(self.parameters, self.at_bound, strict=True):
+            if edge:
+                said.append(
+                    f"{p.name} ended at a bound of {p.min:g} … {p.max:g} {p.unit}, so it has no error; "
+                    f"widen it with --bound {p.name}=LO:HI, or fix it."
+                )
+        if self.chi2_reduced is not None and self.chi2_reduced > 2:
+            said.append(
+                f"χ² per degree of freedom is {self.chi2_reduced:.1f}: the model leaves structure in the data. The errors "
+                f"are widened by {np.sqrt(self.noise):.2f} for it, but a shift that the misfit causes is not in them."
+            )
+        n, agree = self.starts
+        if agree < n / 2:
+            said.append(f"Only {agree} of {n} raw starts descend to this minimum; the global search found it.")
+        return said
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fit as JSON would hold it."""
+        free = dict(zip(self.names, self.at_bound, strict=True))
+        units = {p.name: p.unit for p in self.problem.forward.parameters}
+        floors = {m.measured.sigma_floor for m in self.maps}
+        ceilings = {m.measured.sigma_max for m in self.maps}
+        return {
+            "insiren": insiren.__version__,
+            **{key: self.description.get(key) for key in ("model", "forward", "hamiltonian", "digest")},
+            "objective": self.objective,
+            "background": self.background,
+            "parameters": {
+                name: {
+                    "value": value,
+                    "error": self.errors[name],
+                    "unit": units[name],
+                    "fixed": name not in free,
+                    "tie": dict(self.ties).get(name),
+                    "at_bound": free.get(name, False),
+                }
+                for name, value in self.values.items()
+            },
+            "free": list(self.names),
+            "correlation": _plain(self.correlation),
+            "covariance": _plain(self.covariance),
+            "objective_value": self.objective_value,
+            "chi2_reduced": self.chi2_reduced,
+            "n_data": self.n_data,
+            "n_masked": self.n_masked,
+            "data": [
+                {"name": m.measured.name, "n_data": int(m.measured.used.sum()), "scale": float(m.profile.scale)}
+                for m in self.maps
+            ],
+            "starts": {"n": self.starts[0], "agree": self.starts[1]},
+            "identifiability": self.identifiability(),
+            "scattering": self.description.get("scattering"),
+            "quadrature": self.description.get("quadrature"),
+            "sigma_floor": _single(floors),
+            "sigma_max": _single(ceilings),
+            "surrogate_check": self.surrogate_check,
+            "warnings": self.remarks(),
+        }
+
+
+def _plain(matrix: np.ndarray) -> list[list[float | None]]:
+    """A matrix as JSON holds it, None for NaN."""
+    return [[float(x) if np.isfinite(x) else None for x in row] for row in matrix]
+
+
+def _single(values: set[Any]) -> Any:
+    """The one value of a set, or all of them as a list."""
+    return next(iter(values)) if len(values) == 1 else sorted(values, key=str)

@@ -1,0 +1,118 @@
+"""Q broadening by a grid of nodes that neighbouring wavevectors share.
+
+A Gaussian average on an even grid converges exponentially (the trapezoidal rule of a smooth
+function), and the nodes stay where they are when the width changes: the magnons of a node
+are found once for all wavevectors near it, and the spectrum is smooth in the width. Nodes
+that moved with the width would sweep over the Goldstone points, where the intensity diverges.
+
+Source: Trefethen and Weideman, SIAM Review 56, 385 (2014).
+"""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from insiren.forward import Points
+from insiren.instrument.resolution import FWHM_PER_SIGMA
+
+RANGE = 1.6  # a plan holds for widths this factor up and down from the one it was made for
+_REACH = 3.5  # standard deviations; the Gaussian beyond holds 2e-3 of its weight in a plane, renormalised
+_PAD = 2048  # node numbers are rounded up to it, so that like data share a compiled function
+_MOST_NODES = 200_000  # beyond this the grid costs more than nodes of each wavevector's own
+
+
+class SharedGrid(eqx.Module):
+    """Nodes around a set of wavevectors.
+
+    Attributes:
+        nodes: wavevectors in r.l.u., shape (g, 3); padding repeats the first.
+        node_place: their coordinates along the broadening axes, shape (g, a).
+        place: the same of the wanted wavevectors, shape (q, a).
+        near: whether a node lies in the plane of a wavevector and is no padding, shape (q, g).
+        omega: the energies that all wavevectors share in meV, shape (w,).
+    """
+
+    nodes: Float[Array, "g 3"]
+    node_place: Float[Array, "g a"]
+    place: Float[Array, "q a"]
+    near: Bool[Array, "q g"]
+    omega: Float[Array, " w"]
+
+    def average(self, values: Float[Array, "g w"], q_fwhm: Float[Array, ""]) -> Float[Array, "q w"]:
+        """The Gaussian mean around each wavevector of values at the nodes; q_fwhm in r.l.u."""
+        square = sum((self.place[:, None, a] - self.node_place[None, :, a]) ** 2 for a in range(self.place.shape[1]))
+        return _average(values, q_fwhm, square, self.near)
+
+
+@jax.custom_jvp
+def _average(values: Array, q_fwhm: Array, square: Array, near: Array) -> Array:
+    weight = jnp.where(near, jnp.exp(-0.5 * (FWHM_PER_SIGMA / q_fwhm) ** 2 * square), 0.0)
+    return (weight @ values) / jnp.sum(weight, axis=1)[:, None]
+
+
+@_average.defjvp
+def _average_jvp(primals, tangents):
+    # Without this rule every parameter's derivative would differentiate the weights again.
+    values, q_fwhm, square, near = primals
+    dvalues, dq_fwhm, _, _ = tangents
+    weight = jnp.where(near, jnp.exp(-0.5 * (FWHM_PER_SIGMA / q_fwhm) ** 2 * square), 0.0)
+    weight = weight / jnp.sum(weight, axis=1)[:, None]
+    rate = FWHM_PER_SIGMA**2 / q_fwhm**3 * square
+    slope = weight * (rate - jnp.sum(weight * rate, axis=1)[:, None])
+    return weight @ values, weight @ dvalues + (slope @ values) * dq_fwhm
+
+
+def shared_grid(
+    points: Points, axes: tuple[tuple[float, float, float], ...], q_fwhm: float, nodes: int
+) -> SharedGrid | None:
+    """A grid for a full table whose wavevectors share their energies.
+
+    Args:
+        points: where the spectrum is wanted, concrete.
+        axes: directions in r.l.u. along which Q is broadened.
+        q_fwhm: a width in r.l.u. near the ones that will be asked for (within `RANGE`).
+        nodes: grid points in one FWHM along each axis.
+
+    Returns:
+        The grid, or None where there is none: no table, energies that differ, dependent
+        axes, or more nodes than it is worth.
+    """
+    if not points.is_table or q_fwhm <= 0:
+        return None
+    rows, hkl, basis = np.asarray(points.rows), np.asarray(points.hkl), np.array(axes, float)
+    if np.any(rows != rows[0]) or np.linalg.matrix_rank(basis) < len(basis):
+        return None
+    place = hkl @ np.linalg.pinv(basis)
+    planes, plane = np.unique(np.round(hkl - place @ basis, 6), axis=0, return_inverse=True)  # r.l.u., beyond rounding
+    # An even number of steps in a cell, nodes at half steps: none sits on a fraction like 1/2 or 1/3.
+    step = 0.5 / np.ceil(0.5 * nodes / q_fwhm)
+    reach = _REACH * RANGE * q_fwhm / FWHM_PER_SIGMA / step
+    around = np.arange(-int(np.ceil(reach)), int(np.ceil(reach)) + 1)
+    cube = np.stack(np.meshgrid(*[around] * len(basis), indexing="ij"), -1).reshape(-1, len(basis))
+    cube = cube[np.sum(cube**2, axis=1) <= (reach + 1) ** 2]
+    found, home = [], []
+    for n in range(len(planes)):
+        corner = np.unique(np.floor(place[plane.reshape(-1) == n] / step).astype(int), axis=0)
+        if len(corner) * len(cube) > 50 * _MOST_NODES:  # elements of the list below, before repeats are dropped
+            return None
+        unique = np.unique((corner[:, None] + cube).reshape(-1, len(basis)), axis=0)
+        found.append((unique + 0.5) * step)
+        home.append(np.full(len(unique), n))
+    node_place, home = np.concatenate(found), np.concatenate(home)
+    count = len(node_place)
+    if count > _MOST_NODES:
+        return None
+    fill = -count % _PAD
+    node_place = np.concatenate([node_place, np.repeat(node_place[:1], fill, 0)])
+    home = np.concatenate([home, np.full(fill, -1)])
+    return SharedGrid(
+        nodes=jnp.asarray(node_place @ basis + planes[np.maximum(home, 0)]),
+        node_place=jnp.asarray(node_place),
+        place=jnp.asarray(place),
+        near=jnp.asarray(home == plane.reshape(-1)[:, None]),
+        omega=jnp.asarray(rows[0]),
+    )
