@@ -1,0 +1,177 @@
+"""Where a surrogate learns and may be asked: a box, folded by the symmetry of the spectrum itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from insiren.errors import OutsideDomain
+from insiren.forward import Parameter, Points, complete
+from insiren.instrument.exact import Exact
+from insiren.model.crystal import lattice
+
+_TRIALS = 6  # random wavevectors, energies and parameters at which a symmetry must hold
+_SAME = 1e-6  # relative: a symmetry holds to rounding, a broken one is far off
+# Any direction inside no mirror plane picks one image of a wavevector; irrational ratios lie in none.
+_PICK = np.array([1.0, 0.7320508, 0.4142136])
+
+
+@dataclasses.dataclass(frozen=True)
+class Domain:
+    """The inputs of a surrogate and their ranges.
+
+    Attributes:
+        axes: which of h, k, l the spectrum depends on.
+        periodic: whether it repeats with period 1 along each of them.
+        operations: point operations that leave it unchanged, integer matrices on those axes.
+        q_range: (lower, upper) of each after folding, r.l.u.
+        omega: (lower, upper) of the energy transfer, meV.
+        inputs: the parameters that are inputs, their bounds being the box.
+        fixed: (name, value) of the model's other parameters.
+    """
+
+    axes: tuple[int, ...]
+    periodic: tuple[bool, ...]
+    operations: tuple[tuple[tuple[int, ...], ...], ...]
+    q_range: tuple[tuple[float, float], ...]
+    omega: tuple[float, float]
+    inputs: tuple[Parameter, ...]
+    fixed: tuple[tuple[str, float], ...]
+
+    @property
+    def lower(self) -> np.ndarray:
+        """Lower corner in (Q, ω, parameters), shape (i,)."""
+        return np.array([*(r[0] for r in self.q_range), self.omega[0], *(p.min for p in self.inputs)])
+
+    @property
+    def upper(self) -> np.ndarray:
+        """Upper corner in (Q, ω, parameters), shape (i,)."""
+        return np.array([*(r[1] for r in self.q_range), self.omega[1], *(p.max for p in self.inputs)])
+
+    def fold(self, hkl: Float[Array, "q 3"]) -> Float[Array, "q a"]:
+        """The one image of each wavevector, under the symmetry, that the surrogate has learnt."""
+        Q = hkl[:, np.array(self.axes)]
+        wrap = jnp.where(np.array(self.periodic), 1.0, 0.0)
+        images = jnp.einsum("nab,qb->nqa", np.array(self.operations, float), Q)
+        images = images - wrap * jnp.round(images)
+        best = jnp.argmax(images @ _PICK[: len(self.axes)], axis=0)
+        return jnp.take_along_axis(images, best[None, :, None], 0)[0]
+
+    def scaled(self, folded: Array, omega: Array, theta: Array) -> Array:
+        """Inputs in [−1, 1] from folded Q (…, a), ω (…,) and parameters (…, p)."""
+        x = jnp.concatenate([folded, omega[..., None], theta], -1)
+        return 2 * (x - self.lower) / (self.upper - self.lower) - 1
+
+    def refuse_outside(self, params: dict[str, float], points: Points) -> None:
+        """Raises where points or parameters lie outside.
+
+        Raises:
+            OutsideDomain: names what lies outside and the remedy.
+        """
+        edge = 1e-9  # rounding
+        checks = [(p.name, np.asarray(params[p.name], float), p.min, p.max, p.unit) for p in self.inputs]
+        checks.append(("ω", np.asarray(points.omega), *self.omega, "meV"))
+        folded = np.asarray(self.fold(points.hkl))
+        checks += [("hkl"[a], folded[:, n], *self.q_range[n], "r.l.u.") for n, a in enumerate(self.axes)]
+        for name, value, low, high, unit in checks:
+            span = edge * (high - low)
+            if np.any(value < low - span) or np.any(value > high + span):
+                worst = float(np.max(value)) if np.any(value > high + span) else float(np.min(value))
+                raise OutsideDomain(
+                    f"{name} = {worst:.6g} lies outside what this surrogate learnt, {low:g} … {high:g} {unit}. "
+                    "Stay within, use the exact simulator, or train a surrogate on a larger range."
+                )
+
+
+def find_domain(
+    exact: Exact,
+    omega: tuple[float, float],
+    region: dict[str, tuple[float, float]] | None = None,
+    seed: int = 0,
+) -> Domain:
+    """The domain of a model: its symmetry is found by asking the simulator.
+
+    Args:
+        exact: the simulator.
+        omega: range of the energy transfer in meV.
+        region: range in r.l.u. of the axes ("h", "k", "l") along which the spectrum does not
+            repeat; −1 … 1 where not given.
+        seed: of the trial points.
+    """
+    inputs = tuple(p for p in exact.parameters if p.free)
+    fixed = tuple((p.name, p.value) for p in exact.parameters if not p.free)
+    probe = _Probe(exact, omega, inputs, seed)
+    basis = np.eye(3)
+    axes = tuple(a for a in range(3) if not probe.same(lambda Q: Q + 0.3178 * basis[a]))  # any fraction of a period
+    periodic = tuple(probe.same(lambda Q, a=a: Q + basis[a]) for a in axes)
+    operations = tuple(
+        tuple(tuple(int(x) for x in row) for row in R[np.ix_(axes, axes)])
+        for R in _point_operations(exact, axes)
+        if probe.same(lambda Q, R=R: Q @ R.T)
+    )
+    domain = Domain(axes, periodic, operations or _identity(len(axes)), (), omega, inputs, fixed)
+    return dataclasses.replace(domain, q_range=_folded_range(domain, region or {}))
+
+
+def _identity(n: int) -> tuple[tuple[tuple[int, ...], ...], ...]:
+    return (tuple(tuple(int(i == j) for j in range(n)) for i in range(n)),)
+
+
+class _Probe:
+    """Compares spectra at transformed wavevectors."""
+
+    def __init__(self, exact: Exact, omega: tuple[float, float], inputs: tuple[Parameter, ...], seed: int):
+        rng = np.random.default_rng(seed)
+        self.exact, self.trials = exact, []
+        near = 0.05  # of each bound around the default: surely in the stable phase with it
+        for _ in range(_TRIALS):
+            drawn = {p.name: p.value + near * rng.uniform(-0.5, 0.5) * (p.max - p.min) for p in inputs}
+            drawn = {p.name: jnp.clip(drawn[p.name], p.min, p.max) for p in inputs}
+            self.trials.append((drawn, rng.uniform(0.1, 0.9, (1, 3)), np.linspace(*omega, 40)))
+
+    def same(self, transform: Callable[[np.ndarray], np.ndarray]) -> bool:
+        """Whether the spectrum is the same at every trial wavevector and its image."""
+        for params, Q, energies in self.trials:
+            here, there = (_probe_spectrum(self.exact, params, Points.table(x, energies)) for x in (Q, transform(Q)))
+            if not float(jnp.max(jnp.abs(here - there))) <= _SAME * float(jnp.max(jnp.abs(here))):
+                return False
+        return True
+
+
+@eqx.filter_jit
+def _probe_spectrum(exact: Exact, params: dict[str, float], points: Points) -> Array:
+    return exact.draft.spectrum(complete(exact.parameters, params), points)
+
+
+def _point_operations(exact: Exact, axes: tuple[int, ...]) -> list[np.ndarray]:
+    """Integer matrices that keep lengths in the reciprocal lattice and leave other axes alone."""
+    B = lattice(exact.model).reciprocal
+    metric, found = B @ B.T, []
+    for entries in itertools.product((-1, 0, 1), repeat=len(axes) ** 2):
+        R = np.eye(3, dtype=int)
+        R[np.ix_(axes, axes)] = np.array(entries).reshape(len(axes), len(axes))
+        if abs(round(np.linalg.det(R))) == 1 and np.allclose(R.T @ metric @ R, metric, rtol=1e-9):
+            found.append(R)
+    return found
+
+
+def _folded_range(domain: Domain, region: dict[str, tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+    """The box that holds all folded wavevectors."""
+    ranges = [
+        (-0.5, 0.5) if repeats else region.get("hkl"[a], (-1.0, 1.0))
+        for a, repeats in zip(domain.axes, domain.periodic, strict=True)
+    ]
+    # Corners of a folded zone are special points: fractions of 2 and 3 of the full one.
+    mesh = np.array(list(itertools.product(np.arange(13) / 12, repeat=len(ranges))))
+    low, high = np.array(ranges).T
+    points = np.zeros((len(mesh), 3))
+    points[:, list(domain.axes)] = low + mesh * (high - low)
+    folded = np.asarray(jax.jit(domain.fold)(jnp.asarray(points)))
+    return tuple((float(a), float(b)) for a, b in zip(folded.min(0), folded.max(0), strict=True))

@@ -1,0 +1,111 @@
+"""A trained network with its scaling, domain and provenance: a Forward that knows where it may be trusted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from insiren.errors import OutsideDomain, UnstableStructure
+from insiren.forward import Forward, Parameter, Parameters, Points
+from insiren.instrument.exact import Exact
+from insiren.simulate.intensity import magnons
+from insiren.simulate.stability import require_stable, zone_grid
+from insiren.surrogate.domain import Domain
+from insiren.surrogate.siren import Siren
+
+
+class Surrogate(Forward):
+    """S(Q, ω) from a network that represents log(1 + c S).
+
+    Attributes:
+        net: the network, single precision.
+        scale: c, in meV and crystal cells, as S is per meV and crystal cell.
+        domain: inputs and ranges.
+        simulator: the exact simulator that it learnt from.
+        provenance: JSON-like facts of its making and its held-out error.
+    """
+
+    net: Siren
+    scale: float = eqx.field(static=True)
+    domain: Domain = eqx.field(static=True)
+    simulator: Exact = eqx.field(static=True)
+    provenance: str = eqx.field(static=True)
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        return self.domain.inputs
+
+    @property
+    def exact(self) -> Exact:
+        return self.simulator
+
+    def logarithm(self, params: Parameters, points: Points) -> Float[Array, " d"]:
+        """log(1 + c S) at the points."""
+        folded = self.domain.fold(points.hkl)[points.index]
+        theta = jnp.stack([jnp.asarray(params[p.name], float) for p in self.domain.inputs])
+        theta = jnp.broadcast_to(theta, (len(points), len(theta)))
+        return self.net(self.domain.scaled(folded, points.omega, theta).astype(jnp.float32)).astype(float)
+
+    def spectrum(self, params: Parameters, points: Points) -> Float[Array, " d"]:
+        S = jnp.expm1(self.logarithm(params, points)) / self.scale
+        return jnp.where(is_stable_phase(self.simulator, dict(self.domain.fixed) | dict(params)), S, jnp.nan)
+
+    def at(self, points: Points, params: Parameters) -> Surrogate:
+        """Itself; refuses points outside its domain.
+
+        Raises:
+            OutsideDomain: says what lies outside.
+        """
+        self.domain.refuse_outside(
+            {p.name: float(np.clip(float(np.asarray(params[p.name])), p.min, p.max)) for p in self.domain.inputs},
+            points,
+        )
+        return self
+
+    def check(self, params: Parameters) -> None:
+        require_stable(self.simulator.model, dict(self.domain.fixed) | dict(params))
+
+    def explain(self, params: Parameters, points: Points) -> Exception:
+        try:
+            self.domain.refuse_outside({name: float(np.asarray(x)) for name, x in params.items()}, points)
+            self.check(params)
+        except (OutsideDomain, UnstableStructure) as error:
+            return error
+        return super().explain(params, points)
+
+    def __call__(self, params: Parameters, points: Points) -> Float[Array, " d"]:
+        """S(Q, ω) at the points; see `Forward`. Concrete values outside the domain are refused.
+
+        Raises:
+            OutsideDomain: a parameter, wavevector or energy lies outside what it learnt.
+            UnstableStructure: there are no magnons at these parameters.
+        """
+        concrete = {p.name: params.get(p.name, p.value) for p in self.domain.inputs}
+        if all(np.isscalar(x) or isinstance(x, np.ndarray) for x in concrete.values()):
+            self.domain.refuse_outside({name: float(np.asarray(x)) for name, x in concrete.items()}, points)
+        return super().__call__(params, points)
+
+    def bands(self, params: Parameters, hkl: Float[Array, "q 3"]) -> tuple[Array, Array]:
+        """Energies and weights by the exact simulator, for overlays."""
+        return self.simulator.bands(dict(self.domain.fixed) | dict(params), hkl)
+
+    def describe(self) -> dict[str, Any]:
+        import json
+
+        return self.simulator.describe() | {"forward": "surrogate", "surrogate": json.loads(self.provenance)}
+
+
+def is_stable_phase(simulator: Exact, params: Parameters) -> Array:
+    """Whether H(Q) is positive on a grid over the zone; traceable, a boolean scalar."""
+    E, _ = magnons(simulator.model, params, jnp.asarray(_stability_grid(simulator)))
+    return jnp.all(jnp.isfinite(E))
+
+
+def _stability_grid(simulator: Exact) -> np.ndarray:
+    """About a hundred wavevectors of the zone, symmetric points among them."""
+    grid = zone_grid(simulator.model)
+    return grid[:: max(1, len(grid) // 128)] if len(grid) > 600 else grid

@@ -1,0 +1,289 @@
+"""Training: draw parameters and points, simulate, fit the network, report the held-out error.
+
+Averages come before the logarithm: log(1 + mean S) is not the mean of log(1 + S), so a label
+that includes the Q broadening needs its quadrature. Labels are drawn into a pool in bulk,
+a part of which is replaced again and again while the network learns from all of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, PRNGKeyArray
+
+import insiren
+from insiren.errors import SurrogateError
+from insiren.forward import Points
+from insiren.instrument.exact import Exact, in_chunks, line_sum
+from insiren.instrument.resolution import FWHM_PER_SIGMA, energy_resolution, q_quadrature
+from insiren.simulate.intensity import magnons
+from insiren.surrogate.domain import Domain, find_domain
+from insiren.surrogate.siren import Siren, siren
+from insiren.surrogate.surrogate import Surrogate, is_stable_phase
+
+_TYPICAL_PEAK = 10.0  # c puts the median peak of log(1 + c S) at log(11): ridges and flanks both count
+_ENERGIES = 16  # drawn for each (Q, parameters): one quadrature serves them all
+_RIDGE = 1.5  # standard deviations of the resolution around a line that energies are drawn from
+_DRAW = 4096  # (Q, parameters) simulated at once
+_REFRESH = 1000  # steps between two renewals of a part of the pool
+_FLOOR = 1e-5  # the learning rate ends here
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How a surrogate is trained.
+
+    Attributes:
+        steps: of the optimiser.
+        width: units in each sine layer.
+        layers: sine layers.
+        spectra: (Q, parameters) in a step; each brings 16 energies.
+        pool: (Q, parameters) kept at a time.
+        rate: largest learning rate of Adam, after a warm-up and before the cosine decay.
+        seed: of all random numbers.
+    """
+
+    steps: int = 40_000
+    width: int = 96
+    layers: int = 4
+    spectra: int = 128
+    pool: int = 65_536
+    rate: float = 2e-3
+    seed: int = 0
+
+
+class State(eqx.Module):
+    """All that changes in training; enough to go on from."""
+
+    net: Siren
+    optimiser: optax.OptState
+    pool: tuple[Array, Array]  # inputs (n, e, i) and labels (n, e), single precision
+    step: Array
+    key: PRNGKeyArray
+
+
+Progress = Callable[[int, int, float], None]  # (step, steps, root mean square error of log(1 + c S))
+
+
+def train(
+    exact: Exact,
+    recipe: Recipe = Recipe(),
+    omega: tuple[float, float] | None = None,
+    region: dict[str, tuple[float, float]] | None = None,
+    progress: Progress = lambda step, steps, error: None,
+    state: State | None = None,
+    checkpoint: Callable[[State], None] = lambda state: None,
+) -> Surrogate:
+    """A surrogate of an exact simulator over the box of its free parameters.
+
+    Args:
+        exact: the simulator; its parameters with `free` set become inputs.
+        recipe: size of the network and length of the training.
+        omega: range of the energy transfer in meV; by default 0 to Ei.
+        region: range of wavevectors along axes without periodicity, see `find_domain`.
+        progress: told step, steps and the running error.
+        state: where an interrupted training stood.
+        checkpoint: given the state now and then.
+
+    Raises:
+        SurrogateError: no energy range, or the box holds no stable phase.
+    """
+    learner = Learner.of(exact, recipe, omega, region)
+    state = learner.start() if state is None else state
+    while int(state.step) < recipe.steps:
+        count = min(_REFRESH, recipe.steps - int(state.step))
+        state, error = _advance(recipe, count, state)
+        state = learner.renew(state)
+        progress(int(state.step), recipe.steps, float(error))
+        checkpoint(state)
+    return learner.surrogate(state)
+
+
+@dataclasses.dataclass(frozen=True)
+class Learner:
+    """What does not change in training; hashable, so that it keys compiled functions.
+
+    Attributes:
+        exact: the simulator.
+        domain: where it is learnt.
+        recipe: how.
+        scale: c of log(1 + c S).
+    """
+
+    exact: Exact
+    domain: Domain
+    recipe: Recipe
+    scale: float
+
+    @classmethod
+    def of(
+        cls,
+        exact: Exact,
+        recipe: Recipe,
+        omega: tuple[float, float] | None,
+        region: dict[str, tuple[float, float]] | None,
+    ) -> Learner:
+        """A learner with its domain and scale found.
+
+        Raises:
+            SurrogateError: no energy range is known.
+        """
+        limit = energy_resolution(exact.model).Ei
+        if omega is None and limit is None:
+            raise SurrogateError(
+                "The model names no Ei, so the range of energies is unknown; give omega (LO:HI in meV)."
+            )
+        domain = find_domain(exact, omega or (0.0, float(limit or 0.0)), region)
+        values = {p.name: p.value for p in exact.parameters}
+        low, high = np.array(domain.q_range).T
+        Q = np.zeros((200, 3))
+        Q[:, list(domain.axes)] = np.random.default_rng(recipe.seed).uniform(low, high, (200, len(domain.axes)))
+        energies = np.linspace(*domain.omega, 200)
+        S = np.asarray(exact(values, Points.table(Q, energies))).reshape(200, 200)
+        return cls(exact, domain, recipe, float(_TYPICAL_PEAK / np.median(S.max(axis=1))))
+
+    def start(self) -> State:
+        """Fresh weights and a full pool."""
+        key, weights, draws = jax.random.split(jax.random.key(self.recipe.seed), 3)
+        net = siren(len(self.domain.lower), self.recipe.width, self.recipe.layers, weights)
+        parts = [draw(self, k) for k in jax.random.split(draws, -(-self.recipe.pool // _DRAW))]
+        pool = tuple(jnp.concatenate(column)[: self.recipe.pool] for column in zip(*parts, strict=True))
+        return State(net, optax.adam(optax.constant_schedule(0.0)).init(net), pool, jnp.asarray(0), key)
+
+    def renew(self, state: State) -> State:
+        """The same state with the next part of the pool drawn afresh."""
+        key, use = jax.random.split(state.key)
+        size = min(_DRAW, self.recipe.pool)
+        at = int(state.step) // _REFRESH * size % (self.recipe.pool // size * size)
+        new = draw(self, use)
+        pool = tuple(
+            jax.lax.dynamic_update_slice_in_dim(x, y[:size], at, 0) for x, y in zip(state.pool, new, strict=True)
+        )
+        return State(state.net, state.optimiser, pool, state.step, key)
+
+    def surrogate(self, state: State) -> Surrogate:
+        """The network of a state as a Surrogate, its held-out error measured."""
+        x, y = draw(self, jax.random.key(self.recipe.seed + 1_000_003))  # a stream of its own
+        error = float(jnp.sqrt(jnp.mean((state.net(x) - y) ** 2)))
+        bare = Surrogate(state.net, self.scale, self.domain, self.exact, "{}")
+        r = held_out_correlation(bare, seed=self.recipe.seed + 1)
+        facts = {
+            "insiren": insiren.__version__,
+            "model": self.exact.model.name,
+            "digest": self.exact.model.digest,
+            "recipe": dataclasses.asdict(self.recipe) | {"steps_done": int(state.step)},
+            "held_out": {
+                "rms_log": error,
+                "r_median": float(np.median(r)),
+                "r_min": float(np.min(r)),
+                "spectra": len(r),
+            },
+        }
+        return dataclasses.replace(bare, provenance=json.dumps(facts))
+
+
+def held_out_correlation(surrogate: Surrogate, seed: int, sets: int = 40, wavevectors: int = 100) -> np.ndarray:
+    """Pearson r of log(1 + c S) between surrogate and simulator, for random stable parameters.
+
+    Args:
+        surrogate: the one to judge.
+        seed: of parameters and wavevectors, which are drawn over the whole domain.
+        sets: parameter sets.
+        wavevectors: in each, every one with 100 energies.
+
+    Returns:
+        r of each parameter set, shape (sets,).
+    """
+    domain, rng, found = surrogate.domain, np.random.default_rng(seed), []
+    low, high = np.array(domain.q_range).T
+    energies = np.linspace(*domain.omega, 100)
+    while len(found) < sets:
+        params = {p.name: rng.uniform(p.min, p.max) for p in domain.inputs}
+        if not bool(is_stable_phase(surrogate.simulator, dict(domain.fixed) | params)):
+            continue
+        Q = np.zeros((wavevectors, 3))
+        Q[:, list(domain.axes)] = rng.uniform(low, high, (wavevectors, len(domain.axes)))
+        points = Points.table(Q, energies)
+        found.append(_correlation(surrogate, {name: jnp.asarray(x) for name, x in params.items()}, points))
+    return np.array(found)
+
+
+@eqx.filter_jit
+def _correlation(surrogate: Surrogate, params: dict[str, Array], points: Points) -> Array:
+    S = surrogate.simulator.spectrum(dict(surrogate.domain.fixed) | params, points)
+    return jnp.corrcoef(jnp.log1p(surrogate.scale * S), surrogate.logarithm(params, points))[0, 1]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def draw(learner: Learner, key: PRNGKeyArray) -> tuple[Float[Array, "n e i"], Float[Array, "n e"]]:
+    """Fresh inputs in [−1, 1] and labels log(1 + c S), for stable parameters and random Q and ω.
+
+    Unstable draws are replaced by stable ones of the same batch. Half of the energies are
+    uniform, half lie near a line that the resolution smears.
+    """
+    exact, domain = learner.exact, learner.domain
+    keys = jax.random.split(key, 6)
+    corners = np.array([[p.min, p.max] for p in domain.inputs]).T
+    theta = corners[0] + (corners[1] - corners[0]) * jax.random.uniform(keys[0], (_DRAW, len(domain.inputs)), float)
+    fixed = {name: jnp.asarray(value) for name, value in domain.fixed}
+    named = lambda row: fixed | {p.name: row[n] for n, p in enumerate(domain.inputs)}  # noqa: E731
+    stable = in_chunks(jax.vmap(lambda row: is_stable_phase(exact, named(row))), 64, theta)
+    theta = theta[jax.random.choice(keys[1], _DRAW, (_DRAW,), p=stable / jnp.sum(stable))]
+    low, high = np.array([(-0.5, 0.5) if r else s for r, s in zip(domain.periodic, domain.q_range, strict=True)]).T
+    place = low + (high - low) * jax.random.uniform(keys[2], (_DRAW, len(domain.axes)), float)
+    hkl = jnp.zeros((_DRAW, 3)).at[:, np.array(domain.axes)].set(place)
+    folded = domain.fold(hkl)
+    offsets, weight = q_quadrature(exact.model.instrument.q_axes, exact.own_nodes)
+
+    def one(row: Array, Q: Array, chance: Array, spread: Array, uniform: Array) -> tuple[Array, Array]:
+        params = named(row)
+        E, I = magnons(exact.model, params, Q + params["q_fwhm"] * offsets)
+        E, I = E.reshape(1, -1), (I * weight[:, None]).reshape(1, -1)
+        fwhm = exact.fwhm(params, E)
+        line = jnp.floor(chance * E.shape[1]).astype(int)
+        near = E[0, line] + _RIDGE * fwhm[0, line] / FWHM_PER_SIGMA * spread
+        half = _ENERGIES // 2
+        span = domain.omega[0] + (domain.omega[1] - domain.omega[0]) * uniform
+        inside = (near > domain.omega[0]) & (near < domain.omega[1])
+        energies = jnp.where((jnp.arange(_ENERGIES) < half) & inside, near, span)
+        return energies, jnp.log1p(learner.scale * line_sum(energies[None], E, I, fwhm)[0])
+
+    chance = jax.random.uniform(keys[3], (_DRAW, _ENERGIES), float)
+    spread = jax.random.normal(keys[4], (_DRAW, _ENERGIES), float)
+    uniform = jax.random.uniform(keys[5], (_DRAW, _ENERGIES), float)
+    energies, labels = in_chunks(jax.vmap(one), 16, theta, hkl, chance, spread, uniform)
+    wide = lambda x: jnp.broadcast_to(x[:, None], (_DRAW, _ENERGIES, x.shape[1]))  # noqa: E731
+    inputs = domain.scaled(wide(folded), energies, wide(theta))
+    return inputs.astype(jnp.float32), labels.astype(jnp.float32)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _advance(recipe: Recipe, count: int, state: State) -> tuple[State, Array]:
+    """`count` optimiser steps on random parts of the pool; the root mean square error over them."""
+    warm = min(500, recipe.steps // 10 + 1)
+    optimiser = optax.adam(optax.warmup_cosine_decay_schedule(0.0, recipe.rate, warm, recipe.steps, _FLOOR))
+
+    def loss(net: Siren, x: Array, y: Array) -> Array:
+        return jnp.mean((net(x) - y) ** 2)
+
+    def step(carry: tuple[Siren, Any, Array], key: PRNGKeyArray):
+        net, moments, number = carry
+        pick = jax.random.randint(key, (recipe.spectra,), 0, state.pool[0].shape[0])
+        value, slope = jax.value_and_grad(loss)(net, state.pool[0][pick], state.pool[1][pick])
+        change, moments = optimiser.update(slope, moments)
+        return (optax.apply_updates(net, change), moments, number + 1), value
+
+    key, use = jax.random.split(state.key)
+    (net, moments, number), values = jax.lax.scan(
+        step, (state.net, state.optimiser, state.step), jax.random.split(use, count)
+    )
+    return State(net, moments, state.pool, number, key), jnp.sqrt(jnp.mean(values))
