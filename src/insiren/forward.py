@@ -16,8 +16,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from insiren.errors import ModelError
 
@@ -125,6 +126,10 @@ class Forward(eqx.Module):
         """Whether parameters are near enough to those that this Forward was prepared for."""
         return True
 
+    def divergent(self, params: Parameters, points: Points) -> Bool[Array, " q"]:
+        """At which wavevectors of the points the intensity has no finite value, shape (q,)."""
+        return jnp.zeros(points.hkl.shape[0], bool)
+
     @property
     def draft(self) -> Forward:
         """A rougher and cheaper Forward of the same parameters, for a search; or itself."""
@@ -156,7 +161,7 @@ class Forward(eqx.Module):
 
     def explain(self, params: Parameters, points: Points) -> Exception:
         """The error that says why `spectrum` has no answer here."""
-        named = ", ".join(f"{name} = {float(value):.6g}" for name, value in params.items())
+        named = ", ".join(f"{name} = {float(np.asarray(value)):.6g}" for name, value in params.items())
         return ModelError(f"The spectrum has no finite value at {named}. Narrow the bounds of the parameters.")
 
     def __call__(self, params: Parameters, points: Points) -> Float[Array, " d"]:
@@ -171,8 +176,9 @@ class Forward(eqx.Module):
                 where the magnetic structure is not an energy minimum).
         """
         filled = complete(self.parameters, params)
-        if any(isinstance(x, jax.core.Tracer) for x in (*filled.values(), points.hkl, points.omega)):
+        if any(isinstance(x, Tracer) for x in (*filled.values(), points.hkl, points.omega)):
             return self.spectrum(filled, points)
+        self.check(filled)
         S = _compiled(self.at(points, filled), filled, points)
         if not bool(jnp.all(jnp.isfinite(S))):
             raise self.explain(filled, points)

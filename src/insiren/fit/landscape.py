@@ -107,8 +107,8 @@ def around(
         FitError: there are not two free parameters of these names.
     """
     x, y = _pair(fit, x, y)
-    axes = [_window(fit, fit.names.index(name), points, reach) for name in (x, y)]
-    return _grid(fit, x, y, *axes, progress)
+    x_values, y_values = (_window(fit, fit.names.index(name), points, reach) for name in (x, y))
+    return _grid(fit, x, y, x_values, y_values, progress)
 
 
 def landscape(
@@ -159,12 +159,13 @@ def _pair(fit: Fit, x: str | None, y: str | None) -> tuple[str, str]:
                 f"{name!r} is not a free parameter of this fit; a landscape needs two of {', '.join(fit.names)}."
             )
     if len(fit.names) < 2:
-        raise FitError(f"Only {fit.names[0]} is free, and a landscape needs two parameters; free another one.")
+        raise FitError(f"Only {', '.join(fit.names)} is free, and a landscape needs two parameters; free another one.")
     if x is not None and x == y:
         raise FitError(f"Both axes of the landscape are {x!r}; name two parameters.")
     if x is not None and y is not None:
         return x, y
     strength = np.abs(np.nan_to_num(fit.correlation))
+    strength = np.maximum(strength, strength.T)  # rounding must not choose the order
     pairs = [(i, j) for i in range(len(fit.names)) for j in range(len(fit.names)) if i != j]
     wanted = [
         (i, j) for i, j in pairs if (x is None or fit.names[i] == x) and (y is None or fit.names[j] == y)

@@ -16,13 +16,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from insiren.data.background import savgol_background
 from insiren.data.spectrum import Measured
 from insiren.errors import FitError
 
 Kind = Literal["gaussian", "poisson", "pearson"]
 Background = Literal["per-energy", "constant", "none", "savgol"]
 KINDS: tuple[Kind, ...] = ("gaussian", "poisson", "pearson")
+_LEAST = 1e-3  # of the mean count: an expected count is never less, since zero would be certainty
 BACKGROUNDS: tuple[Background, ...] = ("per-energy", "constant", "none", "savgol")
 
 
@@ -42,11 +42,13 @@ class Target(NamedTuple):
     groups: Float[Array, " b"]
 
 
-def target(measured: Measured, background: Background) -> Target:
+def target(measured: Measured, background: Background, curve: Float[np.ndarray, " r"] | None = None) -> Target:
     """A data set with its weights and background groups.
 
-    Raises:
-        DataError: the automatic background has no region to work on.
+    Args:
+        measured: the data set.
+        background: how the background is treated.
+        curve: background of each energy row that is subtracted beforehand, in the data's unit.
     """
     weight = np.where(measured.used, measured.sigma**-2.0, 0.0)
     intensity, group, groups = measured.intensity, np.zeros(len(weight), int), 0
@@ -54,8 +56,8 @@ def target(measured: Measured, background: Background) -> Target:
         group, groups = measured.row, measured.n_rows
     elif background == "constant":
         groups = 1
-    elif background == "savgol":
-        intensity = np.where(measured.used, intensity - savgol_background(measured)[measured.row], 0.0)
+    if curve is not None:
+        intensity = np.where(measured.used, intensity - curve[measured.row], 0.0)
     return Target(jnp.asarray(intensity), jnp.asarray(weight), jnp.asarray(group), jnp.zeros(groups))
 
 
@@ -151,15 +153,20 @@ def poisson_weights(measured: Measured, data: Target, found: Profile) -> Target:
     Raises:
         FitError: the data set holds no counts.
     """
+    counts, norm = _counted(measured)
+    expected = np.maximum(np.asarray(found.model) * norm, _LEAST * np.mean(counts[measured.used]))
+    return data._replace(weight=jnp.asarray(np.where(measured.used, norm**2 / expected, 0.0)))
+
+
+def _counted(measured: Measured) -> tuple[np.ndarray, np.ndarray]:
     if measured.counts is None or measured.norm is None:
         raise FitError(f"{measured.name} holds no neutron counts, so no Poisson likelihood; use --objective gaussian.")
-    least = 1e-3 * np.mean(measured.counts[measured.used])  # an expectation of zero would be certainty
-    expected = np.maximum(np.asarray(found.model) * measured.norm, least)
-    return data._replace(weight=jnp.asarray(np.where(measured.used, measured.norm**2 / expected, 0.0)))
+    return measured.counts, measured.norm
 
 
 def deviance(measured: Measured, found: Profile) -> float:
     """Poisson deviance 2 Σ [μ − n + n log(n/μ)] of the counts, over the used pixels."""
-    n, least = measured.counts[measured.used], 1e-3 * np.mean(measured.counts[measured.used])
-    mu = np.maximum((np.asarray(found.model) * measured.norm)[measured.used], least)
+    counts, norm = _counted(measured)
+    n = counts[measured.used]
+    mu = np.maximum((np.asarray(found.model) * norm)[measured.used], _LEAST * np.mean(n))
     return float(2 * np.sum(mu - n + np.where(n > 0, n * np.log(np.where(n > 0, n, 1) / mu), 0.0)))

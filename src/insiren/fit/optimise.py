@@ -19,8 +19,10 @@ import scipp as sc
 import scipy.optimize
 from scipy.stats import qmc
 
+from insiren.data.background import savgol_background
 from insiren.data.spectrum import Measured, measured
 from insiren.errors import FitError
+from insiren.fit.descent import BATCH, RATE, STEPS, descend
 from insiren.fit.objective import BACKGROUNDS, Background, Kind, deviance, poisson_weights, profile, target
 from insiren.fit.problem import Choice, Problem, choose
 from insiren.fit.result import Fit, Map
@@ -30,6 +32,8 @@ _SCREENED = 256  # quasi-random points of the box
 _DESCENTS = 4  # of the best screened points, besides the raw starts
 _SEARCH_COLUMNS = 64  # wavevectors of the rough problem, all data sets together
 _SEARCH_POINTS = 4000  # the same for lists of points
+_FINALISTS = 3  # minima of the rough problem that are refined on all pixels
+_CLOSE = 1.01  # where their objective is within this factor of the best
 _REWEIGHTS = 6  # at most, of a Poisson fit; the last changes nothing in the quoted digits
 _REPLANS = 4  # of the quadrature, where the answer lies far from the start
 _EDGE = 1e-4  # of the width of a bound: closer counts as at the bound
@@ -49,6 +53,7 @@ def fit(
     ties: Mapping[str, str] | None = None,
     starts: int = 10,
     seed: int = 0,
+    preset: str | None = None,
     sigma_floor: float | None = None,
     sigma_max: float | None = None,
     progress: Progress = lambda stage, fraction: None,
@@ -68,6 +73,7 @@ def fit(
         ties: expressions of other parameters.
         starts: raw starts whose local descents are counted.
         seed: of the quasi-random points.
+        preset: "paper" for its procedure: Pearson objective, its background, and Algorithm 1.
         sigma_floor: σ below it is raised to it; by default as the reader advised.
         sigma_max: pixels with σ above it are left out; by default as the reader advised.
         progress: told the stage and the fraction of it that is done.
@@ -80,26 +86,95 @@ def fit(
     sets = [data] if isinstance(data, sc.DataArray) else list(data)
     if not sets:
         raise FitError("There is no data set to fit.")
+    if preset == "paper":
+        objective, background = objective or "pearson", "savgol" if background == "per-energy" else background
     maps = [measured(one, sigma_floor, sigma_max) for one in sets]
     kind = objective or ("poisson" if all(m.counts is not None for m in maps) else "gaussian")
-    _check_options(kind, background, maps, starts)
+    _check_options(kind, background, maps, starts, preset)
     choice = choose(forward.parameters, free, fixed, bounds, ties)
     ready = forward.given(dict(choice.fixed))
-    targets = tuple(target(m, background) for m in maps)
+    maps, dark = _without_divergent(ready, choice, maps)
+    # every measured pixel serves the estimate of a background, those with large errors too
+    curves = [savgol_background(measured(one, sigma_max=np.inf)) if background == "savgol" else None for one in sets]
+    targets = tuple(target(m, background, curve) for m, curve in zip(maps, curves, strict=True))
     problem = Problem(ready, (ready,) * len(maps), tuple(m.points for m in maps), targets, choice, kind)
-    start, agree = _search(problem, starts, seed, progress)
+    if preset == "paper":
+        return _paper(problem, maps, background, starts, seed, dark, progress)
+    ends, agree = _search(problem, starts, seed, progress)
     progress("compile", 0.0)
-    problem = problem.near(start)
-    problem.jacobian(start)
+    problem = problem.near(ends[0])
+    problem.jacobian(ends[0])
     progress("fit", 0.0)
-    theta, problem = _refine(problem, start, maps, progress)
+    theta, problem = _refine(problem, ends, maps, progress)
     progress("errors", 0.0)
     answer = _answer(problem, theta, maps, background, (starts, agree))
     progress("errors", 1.0)
-    return answer
+    return dataclasses.replace(answer, warnings=dark, settings={"seed": seed, "preset": None})
 
 
-def _check_options(kind: str, background: str, maps: list[Measured], starts: int) -> None:
+def _paper(
+    problem: Problem,
+    maps: list[Measured],
+    background: str,
+    starts: int,
+    seed: int,
+    dark: tuple[str, ...],
+    progress: Progress,
+) -> Fit:
+    """The paper's procedure: the best of several Adam descents, their median beside it."""
+    middle = np.array([p.value for p in problem.choice.free])
+    problem = problem if problem.forward.pointwise else problem.near(middle)
+    thetas, values = descend(problem, starts, seed, progress)
+    best = thetas[np.argmin(values)]
+    progress("errors", 0.0)
+    problem = problem.near(best)
+    width = problem.choice.upper - problem.choice.lower
+    agree = int(np.sum(np.all(np.abs(thetas - best) < _AGREE * width, axis=1)))
+    answer = _answer(problem, best, maps, background, (starts, agree))
+    names = problem.choice.names
+    settings = {
+        "seed": seed,
+        "preset": "paper",
+        "steps": STEPS,
+        "batch": BATCH,
+        "rate": RATE,
+        "best": dict(zip(names, best.tolist(), strict=True)),
+        "median": dict(zip(names, np.median(thetas, axis=0).tolist(), strict=True)),
+        "ends": thetas.tolist(),
+        "objectives": values.tolist(),
+    }
+    return dataclasses.replace(answer, warnings=dark, settings=settings)
+
+
+def _without_divergent(
+    forward: Forward, choice: Choice, maps: list[Measured]
+) -> tuple[list[Measured], tuple[str, ...]]:
+    """The data sets without wavevectors at which the intensity diverges, and the remark on it."""
+    values = choice.values(np.array([p.value for p in choice.free]))
+    kept, dropped, columns = [], 0, 0
+    for one in maps:
+        dark = np.asarray(forward.divergent(values, one.points))
+        pixels = dark[np.asarray(one.points.index)] & one.used
+        used = one.used & ~pixels
+        if not used.any():
+            raise FitError(f"The intensity diverges at every wavevector of {one.name}; free or fix a q_fwhm above 0.")
+        masked = one.n_masked + int(pixels.sum())
+        kept.append(dataclasses.replace(one, used=used, n_masked=masked, sigma=np.where(used, one.sigma, 1.0)))
+        dropped, columns = dropped + int(pixels.sum()), columns + int(dark.sum())
+    if not dropped:
+        return kept, ()
+    remark = (
+        f"{columns} wavevectors ({dropped} pixels) lie on a Goldstone point, where the intensity without Q broadening "
+        "diverges; they are left out. With q_fwhm above 0 they would count."
+    )
+    return kept, (remark,)
+
+
+def _check_options(kind: str, background: str, maps: list[Measured], starts: int, preset: str | None) -> None:
+    if preset not in (None, "paper"):
+        raise FitError(f"There is no preset {preset!r}; the only one is 'paper'.")
+    if preset == "paper" and kind != "pearson":
+        raise FitError("The preset 'paper' descends the Pearson objective; leave --objective out.")
     if kind not in get_args(Kind):
         raise FitError(f"There is no objective {kind!r}; choose one of {', '.join(get_args(Kind))}.")
     if background not in BACKGROUNDS:
@@ -115,12 +190,12 @@ def _check_options(kind: str, background: str, maps: list[Measured], starts: int
         raise FitError(f"starts = {starts}: at least one is needed.")
 
 
-def _search(problem: Problem, starts: int, seed: int, progress: Progress) -> tuple[np.ndarray, int]:
-    """A start in the basin of the best minimum, and how many raw starts descend to it."""
+def _search(problem: Problem, starts: int, seed: int, progress: Progress) -> tuple[list[np.ndarray], int]:
+    """The best minima of the rough problem, best first, and how many raw starts descend to the first."""
     rough = _rough(problem, seed)
     choice = problem.choice
     width = choice.upper - choice.lower
-    sobol = qmc.Sobol(len(width), seed=seed).random(max(_SCREENED, 1 << int(np.ceil(np.log2(starts)))))
+    sobol = qmc.Sobol(len(width), rng=seed).random(max(_SCREENED, 1 << int(np.ceil(np.log2(starts)))))
     tried = choice.lower + sobol * width
     tried[0] = [p.value for p in choice.free]  # the model's own values are one candidate
     values = np.empty(len(tried))
@@ -140,9 +215,14 @@ def _search(problem: Problem, starts: int, seed: int, progress: Progress) -> tup
     for n, which in enumerate([*best, *raw]):
         ends.append(_descend(rough, tried[which], 40))
         progress("search", 0.5 + 0.5 * (n + 1) / (len(best) + len(raw)))
-    winner = min(ends, key=lambda end: end.cost)
+    ranked = sorted(ends, key=lambda end: end.cost)
+    winner, distinct = ranked[0], [ranked[0].x]
+    for end in ranked[1:]:
+        apart = all(np.any(np.abs(end.x - x) > _AGREE * width) for x in distinct)
+        if apart and len(distinct) < _FINALISTS and end.cost < _CLOSE * winner.cost:
+            distinct.append(end.x)
     same = [bool(np.all(np.abs(end.x - winner.x) < _AGREE * width)) for end in ends[len(best) :]]
-    return winner.x, sum(same)
+    return distinct, sum(same)
 
 
 def _rough(problem: Problem, seed: int) -> Problem:
@@ -171,16 +251,12 @@ def _descend(problem: Problem, start: np.ndarray, evaluations: int) -> scipy.opt
 
     Steps into the unstable phase, where the residual is NaN, are shortened until they stay out.
     """
-    cache: dict[bytes, np.ndarray] = {}
 
     def value(theta: np.ndarray) -> np.ndarray:
         return problem.residual(theta)
 
     def slope(theta: np.ndarray) -> np.ndarray:
-        key = theta.tobytes()
-        if key not in cache:
-            cache[key] = problem.jacobian(theta)[1]
-        return cache[key]
+        return problem.jacobian(theta)[1]
 
     choice = problem.choice
     width = choice.upper - choice.lower
@@ -195,15 +271,21 @@ def _descend(problem: Problem, start: np.ndarray, evaluations: int) -> scipy.opt
 
 
 def _refine(
-    problem: Problem, start: np.ndarray, maps: list[Measured], progress: Progress
+    problem: Problem, ends: list[np.ndarray], maps: list[Measured], progress: Progress
 ) -> tuple[np.ndarray, Problem]:
     """The minimum on all pixels; a Poisson fit iterates it with the weights of its own model."""
-    found = _descend(problem, start, 60)
-    for _ in range(_REPLANS):
-        if problem.covers(found.x):
-            break
-        problem = problem.near(found.x)
-        found = _descend(problem, found.x, 60)
+    rivals = []
+    for n, start in enumerate(ends):
+        here = problem if problem.covers(start) else problem.near(start)
+        found = _descend(here, start, 60)
+        for _ in range(_REPLANS):
+            if here.covers(found.x):
+                break
+            here = here.near(found.x)
+            found = _descend(here, found.x, 60)
+        rivals.append((found, here))
+        progress("fit", (n + 1) / (len(ends) + 1))
+    found, problem = min(rivals, key=lambda rival: rival[0].cost)
     if problem.kind != "poisson":
         return found.x, problem
     width = problem.choice.upper - problem.choice.lower
@@ -295,7 +377,10 @@ def _check_surrogate(problem: Problem, theta: np.ndarray) -> dict[str, Any] | No
     exact = problem.forward.exact
     if exact is None:
         return None
-    peer = dataclasses.replace(problem, forward=exact.given(dict(problem.choice.fixed))).near(theta)
+    known = {*problem.choice.names, *dict(problem.choice.fixed), *dict(problem.choice.ties)}
+    rest = tuple((p.name, p.value) for p in exact.parameters if p.name not in known)
+    choice = dataclasses.replace(problem.choice, fixed=(*problem.choice.fixed, *rest))
+    peer = dataclasses.replace(problem, forward=exact.given(dict(choice.fixed)), choice=choice).near(theta)
     residual, J = peer.jacobian(theta)
     step = -np.linalg.lstsq(J, residual, rcond=None)[0]
     names = problem.choice.names

@@ -72,19 +72,19 @@ def choose(
     Raises:
         FitError: an unknown name, contradicting wishes, or nothing left to fit.
     """
-    free, fixed, bounds, ties = set(free or ()), dict(fixed or {}), dict(bounds or {}), dict(ties or {})
+    wished, fixed, bounds, ties = set(free or ()), dict(fixed or {}), dict(bounds or {}), dict(ties or {})
     known = [p.name for p in parameters]
-    for name in [*free, *fixed, *bounds, *ties, *(n for e in ties.values() for n in names(e))]:
+    for name in [*wished, *fixed, *bounds, *ties, *(n for e in ties.values() for n in names(e))]:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
             raise FitError(f"No parameter is called {name!r}.{hint} There are {', '.join(known)}.")
-    for one, other in ((free, fixed), (free, ties), (fixed, ties)):
+    for one, other in ((wished, fixed), (wished, ties), (fixed, ties)):
         if both := set(one) & set(other):
             raise FitError(f"{', '.join(sorted(both))} cannot be two of free, fixed and tied; choose one.")
     if chained := [n for e in ties.values() for n in names(e) if n in ties]:
         raise FitError(f"A tie may not use a tied parameter ({', '.join(chained)}); write it out.")
-    chosen = [p for p in parameters if (p.free or p.name in free) and p.name not in fixed and p.name not in ties]
+    chosen = [p for p in parameters if (p.free or p.name in wished) and p.name not in fixed and p.name not in ties]
     if not chosen:
         raise FitError("No parameter is free, so there is nothing to fit; free one with --free NAME.")
     rest = {p.name: float(fixed.get(p.name, p.value)) for p in parameters if p not in chosen and p.name not in ties}

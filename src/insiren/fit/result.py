@@ -54,6 +54,7 @@ class Fit:
         surrogate_check: what the exact simulator says of a surrogate's answer, or None.
         problem: the residuals as a function of the free parameters.
         warnings: remarks for the user, besides those that follow from the above.
+        settings: seed and preset, and what the preset found besides.
     """
 
     parameters: tuple[Parameter, ...]
@@ -74,6 +75,7 @@ class Fit:
     surrogate_check: dict[str, Any] | None
     problem: Problem
     warnings: tuple[str, ...] = ()
+    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -128,8 +130,9 @@ class Fit:
                 )
         if self.chi2_reduced is not None and self.chi2_reduced > 2:
             said.append(
-                f"χ² per degree of freedom is {self.chi2_reduced:.1f}: the model leaves structure in the data. The errors "
-                f"are widened by {np.sqrt(self.noise):.2f} for it, but a shift that the misfit causes is not in them."
+                f"χ² per degree of freedom is {self.chi2_reduced:.1f}: the model leaves structure in the data. The "
+                f"errors are widened by {np.sqrt(self.noise):.2f} for it, but a shift that the misfit causes is not in "
+                "them."
             )
         n, agree = self.starts
         if agree < n / 2:
@@ -176,6 +179,7 @@ class Fit:
             "sigma_floor": _single(floors),
             "sigma_max": _single(ceilings),
             "surrogate_check": self.surrogate_check,
+            "settings": self.settings,
             "warnings": self.remarks(),
         }
 

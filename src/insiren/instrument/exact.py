@@ -10,7 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from insiren.errors import UnstableStructure
 from insiren.forward import Forward, Parameter, Parameters, Points
@@ -23,6 +23,7 @@ from insiren.simulate.stability import require_stable
 
 GRID_NODES = 8  # in one FWHM; doubling them moves J of La2NiO4 by less than 0.001 meV
 OWN_NODES = 16  # along each axis, Gauss–Hermite, where wavevectors share no grid
+_ZERO_MODE = 1e-4  # of the largest energy: the shift that lifts a zero mode leaves it near 1e-6
 _DRAFT_NODES = 6  # even, so that no node sits on a Goldstone point
 _CHUNK = 2048  # wavevectors diagonalised at once: enough to fill the cores, small enough for their caches
 _CHUNK_LINES = 2_000_000  # pixels times lines gathered at once, which bounds the memory
@@ -83,6 +84,13 @@ class Exact(Forward):
             "resolution": energy_resolution(self.model).source,
         }
 
+    def divergent(self, params: Parameters, points: Points) -> Bool[Array, " q"]:
+        """Wavevectors on a Goldstone point, where S ∝ 1/E without Q broadening to average it."""
+        if self.own_nodes > 1:
+            return super().divergent(params, points)
+        E, _ = magnons(self.model, params, points.hkl)
+        return jnp.min(E, axis=1) < _ZERO_MODE * jnp.max(E)
+
     def check(self, params: Parameters) -> None:
         require_stable(self.model, params)
 
@@ -113,7 +121,7 @@ class Exact(Forward):
 
     def fwhm(self, params: Parameters, E: Float[Array, " ..."]) -> Float[Array, " ..."]:
         """FWHM in meV of modes of energy E in meV."""
-        return params["width"] * energy_resolution(self.model).fwhm(E)
+        return jnp.asarray(params["width"]) * energy_resolution(self.model).fwhm(E)
 
     def bands(self, params: Parameters, hkl: Float[Array, "q 3"]) -> tuple[Array, Array]:
         """Energies in meV (q, n) and the neutron weight of each mode (q, n), without resolution."""
@@ -147,7 +155,7 @@ class _OnGrid(Forward):
             rows = jnp.broadcast_to(self.grid.omega, (nodes.shape[0], self.grid.omega.shape[0]))
             return line_sum(rows, E, I, self.inner.fwhm(params, E))
 
-        return self.grid.average(in_chunks(values, _CHUNK, self.grid.nodes), params["q_fwhm"]).reshape(-1)
+        return self.grid.average(in_chunks(values, _CHUNK, self.grid.nodes), jnp.asarray(params["q_fwhm"])).reshape(-1)
 
     def explain(self, params: Parameters, points: Points) -> Exception:
         return self.inner.explain(params, points)

@@ -88,8 +88,8 @@ def shared_grid(
         return None
     place = hkl @ np.linalg.pinv(basis)
     planes, plane = np.unique(np.round(hkl - place @ basis, 6), axis=0, return_inverse=True)  # r.l.u., beyond rounding
-    # An even number of steps in a cell, nodes at half steps: none sits on a fraction like 1/2 or 1/3.
-    step = 0.5 / np.ceil(0.5 * nodes / q_fwhm)
+    # A multiple of four steps in a cell, nodes at half steps: none sits on a half, third, quarter or sixth.
+    step = 0.25 / np.ceil(0.25 * nodes / q_fwhm)
     reach = _REACH * RANGE * q_fwhm / FWHM_PER_SIGMA / step
     around = np.arange(-int(np.ceil(reach)), int(np.ceil(reach)) + 1)
     cube = np.stack(np.meshgrid(*[around] * len(basis), indexing="ij"), -1).reshape(-1, len(basis))

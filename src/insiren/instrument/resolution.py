@@ -67,8 +67,10 @@ def energy_resolution(model: Model) -> EnergyResolution:
         found = EnergyResolution(
             tuple(float(c) for c in coefficients if c is not None), model.instrument.Ei, "model file"
         )
+    if len(found.coefficients) > 1 and found.Ei is None:
+        raise ModelError("instrument.Ei: a width that is a polynomial needs Ei in meV, above which it stays as it is.")
     reach = np.linspace(0, found.Ei or 0, 101)
-    if np.min(np.asarray(found.fwhm(jnp.asarray(reach)))) <= 0:
+    if np.min(np.polyval(found.coefficients[::-1], reach)) <= 0:
         raise ModelError("instrument.resolution: the FWHM is not positive everywhere between 0 and Ei.")
     return found
 

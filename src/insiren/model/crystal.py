@@ -33,6 +33,7 @@ def lattice(model: Model) -> Lattice:
     if given.vectors is not None:
         vectors = np.array(given.vectors)
     else:
+        assert given.a and given.b and given.c  # checked when the table was read
         cell = gemmi.UnitCell(given.a, given.b, given.c, given.alpha, given.beta, given.gamma)
         vectors = np.array(cell.orth.mat.tolist()).T
     if abs(np.linalg.det(vectors)) < 1e-6:  # Å³; no crystal is so small, so the angles contradict each other

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import keyword
 import math
 import operator
 from collections.abc import Callable, Mapping
@@ -38,14 +39,14 @@ def _parse(text: str) -> ast.expr:
         raise ModelError(f"The expression {text[:40]!r}… has {len(text)} characters; {_LONGEST} is the limit.")
     try:
         return ast.parse(text.strip(), mode="eval").body
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ModelError(f"{text!r} is not an expression of parameter names and numbers ({error}).") from error
 
 
 def _walk(node: ast.expr, values: Mapping[str, Any], text: str) -> Any:
     match node:
         case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
-            return number
+            return float(number)  # whole numbers could grow without bound
         case ast.Name(id=name):
             if name in values:
                 return values[name]
@@ -62,6 +63,11 @@ def _walk(node: ast.expr, values: Mapping[str, Any], text: str) -> Any:
             return _FUNCTIONS[name](_walk(argument, values, text))
     allowed = ", ".join(_FUNCTIONS)
     raise ModelError(f"{text!r} may hold only names, numbers, + - * / ** and the functions {allowed}.")
+
+
+def is_name(text: str) -> bool:
+    """Whether an expression can refer to a parameter of this name."""
+    return text.isidentifier() and not keyword.iskeyword(text) and text not in (*_FUNCTIONS, *_CONSTANTS)
 
 
 def names(expression: float | str) -> set[str]:
@@ -82,4 +88,9 @@ def evaluate(expression: float | str, values: Mapping[str, Any]) -> Any:
     Raises:
         ModelError: an unknown name, or anything but arithmetic.
     """
-    return _walk(_parse(expression), values, expression) if isinstance(expression, str) else expression
+    if not isinstance(expression, str):
+        return expression
+    try:
+        return _walk(_parse(expression), values, expression)
+    except (ArithmeticError, RecursionError) as error:
+        raise ModelError(f"{expression[:40]!r} has no value: {error}.") from None

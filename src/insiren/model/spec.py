@@ -16,26 +16,29 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from insiren.errors import ModelError
 from insiren.forward import Parameter
-from insiren.model.parameters import evaluate, names
+from insiren.model.parameters import evaluate, is_name, names
 
 Number = float | str  # a number, or an expression of parameter names
 Vector = tuple[float, float, float]
+Cells = tuple[int, int, int]
 Matrix = tuple[tuple[Number, Number, Number], tuple[Number, Number, Number], tuple[Number, Number, Number]]
+
+_COMMENSURATE = 1e-6  # revolutions; 0.333333 counts as a third
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class CrystalTable(_Table):
     """`[crystal]`: lattice parameters (Å, degrees) or the lattice vectors as rows (Å)."""
 
-    a: float | None = Field(None, gt=0)
-    b: float | None = Field(None, gt=0)
-    c: float | None = Field(None, gt=0)
-    alpha: float = Field(90.0, gt=0, lt=180)
-    beta: float = Field(90.0, gt=0, lt=180)
-    gamma: float = Field(90.0, gt=0, lt=180)
+    a: float | None = Field(default=None, gt=0)
+    b: float | None = Field(default=None, gt=0)
+    c: float | None = Field(default=None, gt=0)
+    alpha: float = Field(default=90.0, gt=0, lt=180)
+    beta: float = Field(default=90.0, gt=0, lt=180)
+    gamma: float = Field(default=90.0, gt=0, lt=180)
     vectors: tuple[Vector, Vector, Vector] | None = None
 
     @model_validator(mode="after")
@@ -85,7 +88,7 @@ class StructureTable(_Table):
     directions: tuple[Vector, ...]
     k: Vector | None = None
     axis: Vector | None = None
-    supercell: tuple[int, int, int] | tuple[tuple[int, int, int], ...] | None = None
+    supercell: tuple[int, int, int] | tuple[Cells, Cells, Cells] | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> StructureTable:
@@ -97,6 +100,13 @@ class StructureTable(_Table):
             raise ValueError("a direction must not be zero")
         if abs(np.linalg.det(self.cell)) < 0.5:
             raise ValueError("the supercell has no volume")
+        if self.k is not None and self.supercell is not None:
+            turns = self.cell @ np.array(self.k)
+            if np.max(np.abs(turns - np.round(turns))) > _COMMENSURATE:
+                raise ValueError(
+                    f"k = {self.k} turns the spins by {np.round(turns, 4).tolist()} revolutions along the supercell's "
+                    "vectors; these must be whole numbers. Choose another supercell, or leave it out"
+                )
         return self
 
     @property
@@ -128,15 +138,15 @@ class ParameterTable(_Table):
 class ScatteringTable(_Table):
     """`[scattering]`: which correlations the neutron sees."""
 
-    correlation: str = Field("perp", pattern=r"^(trace|perp|S(xx|yy|zz)(\+S(xx|yy|zz))*)$")
-    Zc: float = Field(1.0, gt=0)
+    correlation: str = Field(default="perp", pattern=r"^(trace|perp|S(xx|yy|zz)(\+S(xx|yy|zz))*)$")
+    Zc: float = Field(default=1.0, gt=0)
 
 
 class ResolutionTable(_Table):
     """Energy FWHM in meV: a polynomial in the mode's energy (lowest order first), or a constant."""
 
     polynomial: tuple[float, ...] | None = None
-    constant: float | None = Field(None, gt=0)
+    constant: float | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")
     def _one(self) -> ResolutionTable:
@@ -148,7 +158,7 @@ class ResolutionTable(_Table):
 class InstrumentTable(_Table):
     """`[instrument]`: incident energy, energy resolution, axes of the Q broadening."""
 
-    Ei: float | None = Field(None, gt=0)
+    Ei: float | None = Field(default=None, gt=0)
     resolution: str | ResolutionTable
     q_axes: tuple[Vector, ...] = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
 
@@ -219,12 +229,17 @@ class Model(_Table):
             raise ValueError(f"structure.directions has {given} entries; this structure needs {wanted}, one a site")
 
     def _check_names(self) -> None:
+        for name in self.parameters:
+            if not is_name(name):
+                raise ValueError(f"parameters.{name}: a name has letters, digits and _, and is no function or constant")
         values = {p.name: p.value for p in self.all_parameters}
         for where, expression in self._expressions():
             try:
-                evaluate(expression, values)
+                value = evaluate(expression, values)
             except ModelError as error:
                 raise ValueError(f"{where}: {error}") from None
+            if not np.isrealobj(value) or not np.isfinite(value):
+                raise ValueError(f"{where}: {expression!r} is {value} at the values in [parameters]; it must be a number")
 
     def _expressions(self) -> list[tuple[str, Number]]:
         found: list[tuple[str, Number]] = []

@@ -1,4 +1,4 @@
-"""From magnons to the weights a neutron sees: polarisation, and lines ready for a line shape."""
+"""From magnons to what is seen of them: neutron weights ready for a line shape, and full correlation tensors."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from insiren.forward import Parameters
+from insiren.forward import Parameters, complete
 from insiren.model.crystal import to_inverse_angstrom
 from insiren.model.spec import Model
-from insiren.simulate.lswt import amplitudes, block_lines, branch_wavevectors, hamiltonian, weights
+from insiren.simulate.lswt import amplitudes, block_lines, bogoliubov, branch_wavevectors, hamiltonian, weights
+from insiren.simulate.stability import require_stable
 
 
 def projection(model: Model, hkl: Float[Array, "q 3"]) -> Float[Array, "q 3 3"]:
@@ -45,3 +47,43 @@ def magnons(model: Model, params: Parameters, hkl: Float[Array, "q 3"]) -> tuple
     P = jnp.repeat(projection(model, hkl), branches, 0)
     E, I = jax.vmap(functools.partial(block_lines, model))(H, w.reshape(q * branches, -1, 3), P)
     return model.scattering.Zc * E.reshape(q, -1), I.reshape(q, -1)
+
+
+def bands(model: Model, hkl: ArrayLike, params: Parameters | None = None) -> tuple[Array, Array]:
+    """Magnon energies and spin correlations.
+
+    S^ab(Q) of a mode m is ⟨0|S^a(Q)†|m⟩⟨m|S^b(Q)|0⟩ with S(Q) = Σ e^(2πi Q·r) S_r, at T = 0, without
+    form factor, g or other factors.
+
+    Args:
+        model: the magnet.
+        hkl: wavevectors in r.l.u., shape (q, 3).
+        params: values by name; those left out take the model's.
+
+    Returns:
+        Energies in meV, Z_c included, ascending, shape (q, n), and correlations per crystal cell,
+        shape (q, n, 3, 3); n is the number of sublattices of the magnetic cell, three times that
+        in a rotating frame (Q − k, Q, Q + k).
+
+    Raises:
+        UnstableStructure: the spins are not at an energy minimum.
+    """
+    filled = complete(model.all_parameters, params or {})
+    points = jnp.atleast_2d(jnp.asarray(hkl, float))
+    require_stable(model, filled, points)
+    return _bands(model, filled, points)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _bands(model: Model, params: Parameters, hkl: Float[Array, "q 3"]) -> tuple[Array, Array]:
+    W, w = weights(model, params), amplitudes(model, hkl)
+    homes = branch_wavevectors(model, hkl)
+    H = hamiltonian(model, W, homes.reshape(-1, 3))
+    n = H.shape[-1] // 2
+    E, T = jax.vmap(lambda one: bogoliubov(one, (1,) * n + (-1,) * n))(H)
+    v = jnp.einsum("xmn,xma->xna", T[:, :, n:].conj(), w.reshape(-1, 2 * n, 3))
+    tensor = v.conj()[..., :, None] * v[..., None, :]
+    energies = (model.scattering.Zc * E[:, n:]).reshape(len(hkl), -1)
+    order = jnp.argsort(energies, axis=1)
+    tensor = tensor.reshape(len(hkl), -1, 3, 3)
+    return jnp.take_along_axis(energies, order, 1), jnp.take_along_axis(tensor, order[..., None, None], 1)

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +21,8 @@ import numpy as np
 import scipy.sparse.csgraph
 from jaxtyping import Array, Complex, Float
 
-from insiren.forward import Parameters, complete
+from insiren.errors import ModelError
+from insiren.forward import Parameters
 from insiren.model.hamiltonian import Couplings, couplings
 from insiren.model.spec import Model
 from insiren.model.structure import MagneticCell, magnetic_cell, rotation
@@ -30,6 +33,11 @@ GOLDSTONE_SHIFT = 1e-12
 # Energies closer than this, relative to the largest, count as one level in derivatives. The
 # error is of second order in it, the rounding of first order in its inverse.
 DEGENERATE = 1e-6
+_ROUNDING = 1e-12  # of frames and rotations, relative
+_NOT_TURNING = (
+    "structure.k: in a frame that turns by k about the axis, {what} differs from cell to cell, so a single k cannot "
+    "describe it. Give a supercell as well, or couplings that the turn leaves as they are."
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -65,17 +73,58 @@ def spin_waves(model: Model) -> SpinWaves:
     offsets: dict[tuple[int, ...], int] = {(0, 0, 0): 0}
     bonds, turns = [], []
     for i, j, shift, which in cell.bonds:
-        turn = np.eye(3) if cell.k is None else rotation(cell.axis, 2 * np.pi * float(np.dot(cell.k, shift)))
+        turn = _turn(cell, shift)
         backward = shift < (0, 0, 0)  # a bond and its reverse share one displacement
         key = tuple(-x for x in shift) if backward else shift
         offset = offsets.setdefault(key, len(offsets))
         bonds.append((j, i, offset, which, True) if backward else (i, j, offset, which, False))
         turns.append(turn)
-    columns = np.array(bonds, int).reshape(-1, 5).T
+    start, end, offset, which, backward = np.array(bonds, int).reshape(-1, 5).T
+    _require_turning_symmetry(model, cell)
     return SpinWaves(
-        cell, _frames(cell.direction), np.array(list(offsets), float), *columns[:4],
-        columns[4].astype(bool), np.array(turns).reshape(-1, 3, 3),
-    )  # fmt: skip
+        cell=cell,
+        frames=_frames(cell.direction),
+        offsets=np.array(list(offsets), float),
+        start=start,
+        end=end,
+        offset=offset,
+        which=which,
+        backward=backward.astype(bool),
+        turn=np.array(turns).reshape(-1, 3, 3),
+    )
+
+
+def _turn(cell: MagneticCell, shift: tuple[int, ...]) -> np.ndarray:
+    """How the frame turns over a displacement; not at all unless it rotates."""
+    if cell.k is None or cell.axis is None:
+        return np.eye(3)
+    return rotation(cell.axis, 2 * np.pi * float(np.dot(cell.k, shift)))
+
+
+def _require_turning_symmetry(model: Model, cell: MagneticCell) -> None:
+    """Refuses a rotating frame in which the Hamiltonian would differ from cell to cell.
+
+    Tried at parameters drawn at random, so that no special value hides a coupling.
+    """
+    if cell.k is None:
+        return
+    terms = jax.tree.map(np.asarray, _drawn(model, couplings))
+    size = max(np.max(np.abs(x), initial=0.0) for x in terms)
+    for step in np.eye(3, dtype=int):
+        R = _turn(cell, tuple(step.tolist()))
+        for key, matrices in (("bond", terms.exchange), ("anisotropy of site", terms.anisotropy)):
+            bad = np.flatnonzero(np.max(np.abs(R @ matrices @ R.T - matrices), axis=(1, 2)) > _ROUNDING * size)
+            if bad.size:
+                raise ModelError(_NOT_TURNING.format(what=f"{key} {bad[0]}"))
+        if np.max(np.abs(terms.zeeman @ R.T - terms.zeeman)) > _ROUNDING * size:
+            raise ModelError(_NOT_TURNING.format(what="field"))
+
+
+def _drawn(model: Model, function: Callable[[Model, Parameters], Any]) -> Any:
+    """A function of a model at parameters drawn at random."""
+    rng = np.random.default_rng(0)
+    with jax.ensure_compile_time_eval():
+        return function(model, {p.name: jnp.asarray(rng.uniform(0.5, 1.5)) for p in model.all_parameters})
 
 
 def bond_exchange(model: Model, terms: Couplings) -> Float[Array, "b 3 3"]:
@@ -194,12 +243,8 @@ def blocks(model: Model) -> tuple[tuple[int, ...], ...]:
     Found from the pattern of non-zero elements at parameters drawn at random, so that no
     special value hides a coupling.
     """
-    rng = np.random.default_rng(0)
-    with jax.ensure_compile_time_eval():
-        drawn = {p.name: jnp.asarray(rng.uniform(0.5, 1.5)) for p in model.all_parameters}
-        W = np.asarray(weights(model, drawn))
-    size = np.max(np.abs(W), axis=0)
-    joined = (size + size.T) > 1e-12 * size.max()  # rounding of the frames
+    size = np.max(np.abs(np.asarray(_drawn(model, weights))), axis=0)
+    joined = (size + size.T) > _ROUNDING * size.max()
     _, label = scipy.sparse.csgraph.connected_components(joined, directed=False)
     return tuple(tuple(np.flatnonzero(label == n).tolist()) for n in range(label.max() + 1))
 
@@ -280,45 +325,3 @@ def _lines_jvp(metric, primals, tangents):
     moment = jnp.sum(jnp.where(same, G, 0), -1)
     dark = jnp.abs(I) < jnp.finfo(float).tiny
     return (E[first:], I), (jnp.where(dark, 0, moment / jnp.where(dark, 1, I)), dI)
-
-
-def bands(model: Model, hkl: Float[Array, "q 3"], params: Parameters | None = None):
-    """Magnon energies and spin correlations.
-
-    S^ab(Q) of a mode m is ⟨0|S^a(Q)†|m⟩⟨m|S^b(Q)|0⟩ with S(Q) = Σ e^(2πi Q·r) S_r, at T = 0, without
-    form factor, g or other factors.
-
-    Args:
-        model: the magnet.
-        hkl: wavevectors in r.l.u., shape (q, 3).
-        params: values by name; those left out take the model's.
-
-    Returns:
-        Energies in meV, Z_c included, ascending, shape (q, n), and correlations per crystal cell,
-        shape (q, n, 3, 3); n is the number of sublattices of the magnetic cell, three times that
-        in a rotating frame (Q − k, Q, Q + k).
-
-    Raises:
-        UnstableStructure: the spins are not at an energy minimum.
-    """
-    from insiren.simulate.stability import require_stable
-
-    filled = complete(model.all_parameters, params or {})
-    points = jnp.atleast_2d(jnp.asarray(hkl, float))
-    require_stable(model, filled, points)
-    return _bands(model, filled, points)
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _bands(model: Model, params: Parameters, hkl: Float[Array, "q 3"]):
-    W, w = weights(model, params), amplitudes(model, hkl)
-    homes = branch_wavevectors(model, hkl)
-    H = hamiltonian(model, W, homes.reshape(-1, 3))
-    n = H.shape[-1] // 2
-    E, T = jax.vmap(lambda one: bogoliubov(one, (1,) * n + (-1,) * n))(H)
-    v = jnp.einsum("xmn,xma->xna", T[:, :, n:].conj(), w.reshape(-1, 2 * n, 3))
-    tensor = v.conj()[..., :, None] * v[..., None, :]
-    energies = (model.scattering.Zc * E[:, n:]).reshape(len(hkl), -1)
-    order = jnp.argsort(energies, axis=1)
-    tensor = tensor.reshape(len(hkl), -1, 3, 3)
-    return jnp.take_along_axis(energies, order, 1), jnp.take_along_axis(tensor, order[..., None, None], 1)

@@ -51,10 +51,10 @@ def torque(model: Model, params: Parameters) -> tuple[Float[Array, " s"], Float[
     n, S, site = waves.cell.direction, waves.cell.spin, waves.cell.site
     i, j, J = waves.start, waves.end, bond_exchange(model, terms)
     pull = (S[i] * S[j])[:, None]
-    field = S[:, None] * terms.zeeman[site] - 2 * S[:, None] ** 2 * jnp.einsum("sab,sb->sa", terms.anisotropy[site], n)
-    field = (
-        field.at[i].add(-pull * jnp.einsum("bac,bc->ba", J, n[j])).at[j].add(-pull * jnp.einsum("bac,ba->bc", J, n[i]))
-    )
+    length = jnp.asarray(S)[:, None]
+    field = length * terms.zeeman[site] - 2 * length**2 * jnp.einsum("sab,sb->sa", terms.anisotropy[site], n)
+    field = field.at[i].add(-pull * jnp.einsum("bac,bc->ba", J, n[j]))
+    field = field.at[j].add(-pull * jnp.einsum("bac,ba->bc", J, n[i]))
     return jnp.linalg.norm(jnp.cross(field, n), axis=1), jnp.max(jnp.linalg.norm(field, axis=1))
 
 
@@ -79,14 +79,14 @@ def require_stable(model: Model, params: Parameters, hkl: Float[Array, "q 3"] | 
         UnstableStructure: there is a torque on a spin, or H(Q) has a negative eigenvalue; the
             text says where and how much.
     """
-    named = ", ".join(f"{name} = {float(params[name]):.6g}" for name in sorted(model.used_names))
+    named = ", ".join(f"{name} = {float(np.asarray(params[name])):.6g}" for name in sorted(model.used_names))
     at = f" at {named}" if named else ""
     twist, field = torque(model, params)
     if float(jnp.max(twist)) > TORQUE * float(field):
         site = int(jnp.argmax(twist))
         raise UnstableStructure(
-            f"There is a torque of {float(twist[site]):.3g} meV on spin {site} of the magnetic cell (largest local field "
-            f"{float(field):.3g} meV){at}: the directions in [structure] are not an energy minimum. Correct them."
+            f"There is a torque of {float(twist[site]):.3g} meV on spin {site} of the magnetic cell (largest local "
+            f"field {float(field):.3g} meV){at}: the directions in [structure] are not an energy minimum. Correct them."
         )
     grid = zone_grid(model)
     points = grid if hkl is None else np.concatenate([grid, np.asarray(hkl)])
@@ -96,6 +96,7 @@ def require_stable(model: Model, params: Parameters, hkl: Float[Array, "q 3"] | 
         bad = int(np.sum(~(low >= EIGENVALUE * largest)))
         h, k, l = (round(float(x), 4) + 0.0 for x in points[worst])
         raise UnstableStructure(
-            f"H(Q) has the eigenvalue {low[worst]:.3g} meV at Q = ({h:g}, {k:g}, {l:g}) r.l.u. ({bad} of {len(points)} wavevectors){at}: "
-            "the spins are not at an energy minimum. Choose other parameters or directions, or narrow the bounds."
+            f"H(Q) has the eigenvalue {low[worst]:.3g} meV at Q = ({h:g}, {k:g}, {l:g}) r.l.u. "
+            f"({bad} of {len(points)} wavevectors){at}: the spins are not at an energy minimum. "
+            "Choose other parameters or directions, or narrow the bounds."
         )

@@ -18,6 +18,7 @@ from insiren.instrument.exact import Exact
 from insiren.model.crystal import lattice
 
 _TRIALS = 6  # random wavevectors, energies and parameters at which a symmetry must hold
+_FRACTION = 0.3178  # of a period, no simple one: only a spectrum that ignores an axis is the same there
 _SAME = 1e-6  # relative: a symmetry holds to rounding, a broken one is far off
 # Any direction inside no mirror plane picks one image of a wavevector; irrational ratios lie in none.
 _PICK = np.array([1.0, 0.7320508, 0.4142136])
@@ -109,7 +110,7 @@ def find_domain(
     fixed = tuple((p.name, p.value) for p in exact.parameters if not p.free)
     probe = _Probe(exact, omega, inputs, seed)
     basis = np.eye(3)
-    axes = tuple(a for a in range(3) if not probe.same(lambda Q: Q + 0.3178 * basis[a]))  # any fraction of a period
+    axes = tuple(a for a in range(3) if not probe.same(lambda Q, a=a: Q + _FRACTION * basis[a]))
     periodic = tuple(probe.same(lambda Q, a=a: Q + basis[a]) for a in axes)
     operations = tuple(
         tuple(tuple(int(x) for x in row) for row in R[np.ix_(axes, axes)])

@@ -10,6 +10,7 @@ import dataclasses
 import json
 import os
 import tempfile
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +55,11 @@ def load_surrogate(path: str | Path) -> Surrogate:
     Raises:
         SurrogateError: there is none, or the file is truncated, altered or of another kind.
     """
-    path = Path(path)
+    path = bundled_path(str(path)) or Path(path)
     tensors, facts = _read(path)
     if facts.get("format") != FORMAT:
         raise SurrogateError(
-            f"{path} has format {facts.get('format')!r}; this version reads {FORMAT}. Train it again, or update insiren."
+            f"{path} has format {facts.get('format')!r}; this version reads {FORMAT}. Train it again, or update it."
         )
     try:
         layers = sum(name.startswith("weight") for name in tensors)
@@ -76,10 +77,27 @@ def load_surrogate(path: str | Path) -> Surrogate:
         raise SurrogateError(f"{path} is not a whole surrogate file ({error!r}). Get or train it again.") from error
 
 
+def bundled_surrogates() -> list[str]:
+    """File names of the surrogates that come with the package."""
+    folder = resources.files("insiren.surrogate") / "bundled"
+    return sorted(item.name for item in folder.iterdir() if item.name.endswith(".insiren")) if folder.is_dir() else []
+
+
+def bundled_path(name: str) -> Path | None:
+    """The file of a bundled surrogate, unless a file of this name is at hand."""
+    if Path(name).exists() or name not in bundled_surrogates():
+        return None
+    return Path(str(resources.files("insiren.surrogate") / "bundled" / name))
+
+
 def _domain(facts: dict[str, Any]) -> Domain:
-    tuples = lambda x: tuple(tuples(y) for y in x) if isinstance(x, list) else x  # noqa: E731
-    plain = {name: tuples(value) for name, value in facts.items() if name != "inputs"}
+    plain: dict[str, Any] = {name: _tuples(value) for name, value in facts.items() if name != "inputs"}
     return Domain(inputs=tuple(Parameter(**p) for p in facts["inputs"]), **plain)
+
+
+def _tuples(value: Any) -> Any:
+    """Lists as tuples, all the way down: what was a tuple before it went through JSON."""
+    return tuple(_tuples(x) for x in value) if isinstance(value, list) else value
 
 
 def _check_shapes(path: Path, net: Siren, domain: Domain) -> None:
@@ -112,7 +130,8 @@ def load_checkpoint(path: str | Path, learner: Learner) -> State:
     tensors, facts = _read(Path(path))
     if facts.get("learner") != _fingerprint(learner):
         raise SurrogateError(
-            f"{path} belongs to another training (model, ranges, recipe or seed differ). Remove it, or train without --resume."
+            f"{path} belongs to another training: model, ranges, recipe or seed differ. Remove it, or train without "
+            "--resume."
         )
     like = jax.eval_shape(learner.start)
     leaves, tree = jax.tree.flatten(like)
@@ -127,12 +146,9 @@ def load_checkpoint(path: str | Path, learner: Learner) -> State:
 
 
 def _fingerprint(learner: Learner) -> dict[str, Any]:
-    recipe = dataclasses.asdict(learner.recipe)
-    return json.loads(
-        json.dumps(
-            {"model": learner.exact.model.digest, "recipe": recipe, "domain": dataclasses.asdict(learner.domain)}
-        )
-    )
+    facts = {"model": learner.exact.model.digest}
+    facts |= {"recipe": dataclasses.asdict(learner.recipe), "domain": dataclasses.asdict(learner.domain)}
+    return json.loads(json.dumps(facts))
 
 
 def _write(path: Path, tensors: dict[str, np.ndarray], facts: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
+from optax.contrib import muon
 
 import insiren
 from insiren.errors import SurrogateError
@@ -34,7 +35,7 @@ _TYPICAL_PEAK = 10.0  # c puts the median peak of log(1 + c S) at log(11): ridge
 _ENERGIES = 16  # drawn for each (Q, parameters): one quadrature serves them all
 _RIDGE = 1.5  # standard deviations of the resolution around a line that energies are drawn from
 _DRAW = 4096  # (Q, parameters) simulated at once
-_REFRESH = 1000  # steps between two renewals of a part of the pool
+STRIDE = 1000  # steps between two renewals of a part of the pool
 _FLOOR = 1e-5  # the learning rate ends here
 
 
@@ -48,7 +49,8 @@ class Recipe:
         layers: sine layers.
         spectra: (Q, parameters) in a step; each brings 16 energies.
         pool: (Q, parameters) kept at a time.
-        rate: largest learning rate of Adam, after a warm-up and before the cosine decay.
+        rate: largest learning rate of Adam, for biases, after a warm-up and before the cosine decay.
+        matrix_rate: the same of Muon, for matrices.
         seed: of all random numbers.
     """
 
@@ -58,6 +60,7 @@ class Recipe:
     spectra: int = 128
     pool: int = 65_536
     rate: float = 2e-3
+    matrix_rate: float = 0.02
     seed: int = 0
 
 
@@ -65,8 +68,8 @@ class State(eqx.Module):
     """All that changes in training; enough to go on from."""
 
     net: Siren
-    optimiser: optax.OptState
-    pool: tuple[Array, Array]  # inputs (n, e, i) and labels (n, e), single precision
+    optimiser: Any  # moments of the optimiser, as optax keeps them
+    pool: tuple[Array, ...]  # inputs (n, e, i) and labels (n, e), single precision
     step: Array
     key: PRNGKeyArray
 
@@ -80,8 +83,6 @@ def train(
     omega: tuple[float, float] | None = None,
     region: dict[str, tuple[float, float]] | None = None,
     progress: Progress = lambda step, steps, error: None,
-    state: State | None = None,
-    checkpoint: Callable[[State], None] = lambda state: None,
 ) -> Surrogate:
     """A surrogate of an exact simulator over the box of its free parameters.
 
@@ -91,21 +92,32 @@ def train(
         omega: range of the energy transfer in meV; by default 0 to Ei.
         region: range of wavevectors along axes without periodicity, see `find_domain`.
         progress: told step, steps and the running error.
-        state: where an interrupted training stood.
-        checkpoint: given the state now and then.
 
     Raises:
-        SurrogateError: no energy range, or the box holds no stable phase.
+        SurrogateError: no energy range is known.
     """
-    learner = Learner.of(exact, recipe, omega, region)
+    return learn(Learner.of(exact, recipe, omega, region), progress)
+
+
+def learn(
+    learner: Learner,
+    progress: Progress = lambda step, steps, error: None,
+    state: State | None = None,
+    checkpoint: Callable[[State], None] = lambda state: None,
+) -> Surrogate:
+    """Trains to the end of the recipe, from the start or from where an interrupted training stood."""
     state = learner.start() if state is None else state
-    while int(state.step) < recipe.steps:
-        count = min(_REFRESH, recipe.steps - int(state.step))
-        state, error = _advance(recipe, count, state)
+    while int(state.step) < learner.recipe.steps:
+        state, error = advance(learner, state)
         state = learner.renew(state)
-        progress(int(state.step), recipe.steps, float(error))
+        progress(int(state.step), learner.recipe.steps, float(error))
         checkpoint(state)
     return learner.surrogate(state)
+
+
+def advance(learner: Learner, state: State) -> tuple[State, Array]:
+    """The next `STRIDE` optimiser steps, or the rest; the root mean square error over them."""
+    return _advance(learner.recipe, min(STRIDE, learner.recipe.steps - int(state.step)), state)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,13 +169,13 @@ class Learner:
         net = siren(len(self.domain.lower), self.recipe.width, self.recipe.layers, weights)
         parts = [draw(self, k) for k in jax.random.split(draws, -(-self.recipe.pool // _DRAW))]
         pool = tuple(jnp.concatenate(column)[: self.recipe.pool] for column in zip(*parts, strict=True))
-        return State(net, optax.adam(optax.constant_schedule(0.0)).init(net), pool, jnp.asarray(0), key)
+        return State(net, _optimiser(self.recipe).init(net), pool, jnp.asarray(0), key)
 
     def renew(self, state: State) -> State:
         """The same state with the next part of the pool drawn afresh."""
         key, use = jax.random.split(state.key)
         size = min(_DRAW, self.recipe.pool)
-        at = int(state.step) // _REFRESH * size % (self.recipe.pool // size * size)
+        at = int(state.step) // STRIDE * size % (self.recipe.pool // size * size)
         new = draw(self, use)
         pool = tuple(
             jax.lax.dynamic_update_slice_in_dim(x, y[:size], at, 0) for x, y in zip(state.pool, new, strict=True)
@@ -266,16 +278,28 @@ def draw(learner: Learner, key: PRNGKeyArray) -> tuple[Float[Array, "n e i"], Fl
     return inputs.astype(jnp.float32), labels.astype(jnp.float32)
 
 
+def _optimiser(recipe: Recipe) -> Any:
+    """Muon on the matrices of the sine layers, Adam on the rest; warm-up, then cosine decay of both rates.
+
+    Source: Jordan et al., Muon (2024), as optax has it; Kingma and Ba, arXiv:1412.6980 (2014).
+    """
+    warm = min(500, recipe.steps // 10 + 1)
+
+    def decay(rate: float) -> optax.Schedule:
+        return optax.warmup_cosine_decay_schedule(0.0, rate, warm, recipe.steps, _FLOOR)
+
+    return muon(decay(recipe.matrix_rate), adam_learning_rate=decay(recipe.rate))
+
+
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _advance(recipe: Recipe, count: int, state: State) -> tuple[State, Array]:
     """`count` optimiser steps on random parts of the pool; the root mean square error over them."""
-    warm = min(500, recipe.steps // 10 + 1)
-    optimiser = optax.adam(optax.warmup_cosine_decay_schedule(0.0, recipe.rate, warm, recipe.steps, _FLOOR))
+    optimiser = _optimiser(recipe)
 
     def loss(net: Siren, x: Array, y: Array) -> Array:
         return jnp.mean((net(x) - y) ** 2)
 
-    def step(carry: tuple[Siren, Any, Array], key: PRNGKeyArray):
+    def step(carry: Any, key: PRNGKeyArray):
         net, moments, number = carry
         pick = jax.random.randint(key, (recipe.spectra,), 0, state.pool[0].shape[0])
         value, slope = jax.value_and_grad(loss)(net, state.pool[0][pick], state.pool[1][pick])
@@ -283,7 +307,7 @@ def _advance(recipe: Recipe, count: int, state: State) -> tuple[State, Array]:
         return (optax.apply_updates(net, change), moments, number + 1), value
 
     key, use = jax.random.split(state.key)
-    (net, moments, number), values = jax.lax.scan(
-        step, (state.net, state.optimiser, state.step), jax.random.split(use, count)
-    )
+    found: Any
+    found, values = jax.lax.scan(step, (state.net, state.optimiser, state.step), jax.random.split(use, count))
+    net, moments, number = found
     return State(net, moments, state.pool, number, key), jnp.sqrt(jnp.mean(values))

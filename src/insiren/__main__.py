@@ -1,0 +1,5 @@
+"""`python -m insiren`."""
+
+from insiren.cli import main
+
+main()

@@ -1,0 +1,54 @@
+"""The command line: one subcommand a stage.
+
+Stages are imported inside the command that needs them, so that --help is instant. Results go to
+standard output, progress and remarks to standard error; with `--json -` standard output holds
+the JSON alone. Exit status: 0 done, 2 the user can mend it, 1 a defect of ours.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import typer
+
+from insiren.cli.answer import fit, landscape
+from insiren.cli.bring import inspect, models, simulate, train
+from insiren.cli.demo import demo
+from insiren.cli.session import say
+from insiren.errors import InsirenError
+
+app = typer.Typer(
+    help="Spin Hamiltonians from measured excitation spectra.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+for _command in (demo, models, inspect, simulate, train, fit, landscape):
+    app.command()(_command)
+
+
+def main() -> None:
+    """The entry point: runs a command and turns errors the user can mend into one message."""
+    _enable_cache()
+    try:
+        app()
+    except InsirenError as error:
+        say(f"insiren: {error}")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        say("insiren: stopped; files that existed are whole.")
+        sys.exit(130)
+    except OSError as error:
+        say(f"insiren: {error.strerror or error}: {error.filename or ''}".rstrip(": "))
+        sys.exit(2)
+
+
+def _enable_cache() -> None:
+    """Lets JAX keep compiled functions on disk between runs."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(home / "insiren" / "jax"))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")  # shorter ones are not worth the file

@@ -1,0 +1,242 @@
+"""Commands that answer: fit, landscape."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from insiren.cli.session import (
+    DataNames,
+    ForwardName,
+    Json,
+    Seed,
+    Timer,
+    assumptions,
+    check_folder,
+    facts,
+    load_forward,
+    numbers,
+    pairs,
+    read_all,
+    rounded,
+    say,
+    span_of,
+    whole_folder,
+    write_json,
+)
+
+if TYPE_CHECKING:
+    pass
+
+
+def fit(
+    forward: ForwardName,
+    data: DataNames,
+    out: Annotated[Path, typer.Option("--out", help="The folder to write: fit.json and report.html.")],
+    preset: Annotated[
+        str | None, typer.Option("--preset", help="paper: its Pearson objective, background and Adam descents.")
+    ] = None,
+    objective: Annotated[
+        str | None,
+        typer.Option(
+            "--objective", help="gaussian, poisson (counts) or pearson; by default poisson where counts exist."
+        ),
+    ] = None,
+    background: Annotated[
+        str, typer.Option("--background", help="per-energy, constant, savgol or none.")
+    ] = "per-energy",
+    fix: Annotated[list[str], typer.Option("--fix", metavar="NAME=VALUE", help="Fix a parameter.")] = [],  # noqa: B006
+    free: Annotated[list[str], typer.Option("--free", metavar="NAME", help="Free a parameter.")] = [],  # noqa: B006
+    bound: Annotated[list[str], typer.Option("--bound", metavar="NAME=LO:HI", help="Bounds of a parameter.")] = [],  # noqa: B006
+    tie: Annotated[
+        list[str], typer.Option("--tie", metavar="NAME=EXPRESSION", help="Let a parameter follow others.")
+    ] = [],  # noqa: B006
+    starts: Annotated[
+        int,
+        typer.Option(
+            "--starts", min=1, help="Raw starts whose descents are counted (or Adam descents, with the preset)."
+        ),
+    ] = 10,
+    sigma_floor: Annotated[
+        float | None,
+        typer.Option("--sigma-floor", min=0, help="Raise smaller σ to it; by default as the reader advises."),
+    ] = None,
+    sigma_max: Annotated[
+        float | None,
+        typer.Option("--sigma-max", min=0, help="Leave out pixels with larger σ; by default as the reader advises."),
+    ] = None,
+    refine: Annotated[
+        int, typer.Option("--refine", min=1, help="Factor on the quadrature nodes of the Q broadening.")
+    ] = 1,
+    smear: Annotated[
+        float | None, typer.Option("--smear", min=0, help="Smear images along the path, σ in pixels (the paper: 5).")
+    ] = None,
+    seed: Seed = 0,
+    json_: Json = None,
+) -> None:
+    """The parameters that describe the data best, with errors and a report.
+
+    Example: `insiren fit la2nio4 la2nio4-data/ --out fit-la2nio4`
+    """
+    check_folder(out)
+    result, timer, _ = _fit(
+        forward,
+        data,
+        preset,
+        objective,
+        background,
+        fix,
+        free,
+        bound,
+        tie,
+        starts,
+        sigma_floor,
+        sigma_max,
+        refine,
+        smear,
+        seed,
+    )
+    content = deliver(result, timer, out, assumed)
+    write_json(content, json_)
+    if str(json_) != "-":
+        print_fit(content)
+        print(f"report: {out / 'report.html'}")
+
+
+def _fit(
+    forward,
+    data,
+    preset,
+    objective,
+    background,
+    fix,
+    free,
+    bound,
+    tie,
+    starts,
+    sigma_floor,
+    sigma_max,
+    refine,
+    smear,
+    seed,
+):
+    """Reads, fits and times; the options as the command line gives them."""
+    with Timer() as timer:
+        timer("read", 0.0)
+        sets = read_all(data)
+        source = load_forward(forward, refine)
+        fixed = numbers(fix, "--fix")
+        if smear:
+            from insiren.instrument.smear import PathSmeared
+
+            source = PathSmeared(source, smear)
+        if preset == "paper" and "q_fwhm" not in {
+            **fixed,
+            **dict.fromkeys(free),
+            **pairs(tie, "--tie"),
+            **pairs(bound, "--bound"),
+        }:
+            # the paper has no Q broadening of this kind: none, or the least that a surrogate learnt
+            lowest = [p.min for p in source.parameters if p.name == "q_fwhm" and source.exact is not None]
+            fixed["q_fwhm"] = lowest[0] if lowest else 0.0
+        from insiren.fit.optimise import fit as run
+
+        result = run(
+            source, sets, objective, background, free, fixed,  # type: ignore[arg-type]
+            {name: span_of(text, f"--bound {name}") for name, text in pairs(bound, "--bound").items()},
+            pairs(tie, "--tie"), starts, seed, preset, sigma_floor, sigma_max, timer,
+        )  # fmt: skip
+    return result, timer, assumptions(sets)
+
+
+def deliver(result: Any, timer: Timer, out: Path, assumed: dict[str, list[str]]) -> dict[str, Any]:
+    """Writes fit.json and report.html as one folder; the content of the first."""
+    from insiren.fit.landscape import around
+    from insiren.report import report, save_fit
+
+    with timer:
+        timer("landscape", 0.0)
+        landscape = around(result, progress=timer) if len(result.names) > 1 else None
+        timer("report", 0.0)
+        with whole_folder(out) as folder:
+            report(
+                result, folder / "report.html", landscape=landscape, facts=facts(timer.seconds) | {"assumed": assumed}
+            )
+            made = facts(timer.seconds) | {"assumed": assumed}
+            save_fit(result, folder / "fit.json", made)
+    return result.to_dict() | made
+
+
+def print_fit(content: dict[str, Any]) -> None:
+    for name, entry in content["parameters"].items():
+        note = " (fixed)" if entry["fixed"] and not entry["tie"] else f" (= {entry['tie']})" if entry["tie"] else ""
+        note += " (at a bound)" if entry["at_bound"] else ""
+        print(f"{name:<10} {rounded(entry['value'], entry['error'])} {entry['unit']}{note}")
+    pearson, starts = content["objective"] == "pearson", content["starts"]
+    quality = f"1 − r {content['objective_value']:.4g}" if pearson else f"χ²/ν {content['chi2_reduced']:.4g}"
+    print(f"{quality}, {content['n_data']:,} pixels; {starts['agree']} of {starts['n']} raw starts agree")
+    for line in [*content["identifiability"], *content["warnings"]]:
+        say(f"note: {line}")
+
+
+def landscape(
+    forward: ForwardName,
+    data: DataNames,
+    x: Annotated[str, typer.Option("--x", help="Parameter along x.")],
+    y: Annotated[str, typer.Option("--y", help="Parameter along y.")],
+    out: Annotated[Path, typer.Option("--out", help="The folder to write: landscape.json and landscape.svg.")],
+    points: Annotated[int, typer.Option("--points", min=3, help="Along each axis.")] = 41,
+    preset: Annotated[str | None, typer.Option("--preset", help="As for fit.")] = None,
+    objective: Annotated[str | None, typer.Option("--objective", help="As for fit.")] = None,
+    background: Annotated[str, typer.Option("--background", help="As for fit.")] = "per-energy",
+    fix: Annotated[list[str], typer.Option("--fix", metavar="NAME=VALUE", help="As for fit.")] = [],  # noqa: B006
+    free: Annotated[list[str], typer.Option("--free", metavar="NAME", help="As for fit.")] = [],  # noqa: B006
+    bound: Annotated[
+        list[str], typer.Option("--bound", metavar="NAME=LO:HI", help="As for fit; of x and y, the range shown.")
+    ] = [],  # noqa: B006
+    tie: Annotated[list[str], typer.Option("--tie", metavar="NAME=EXPRESSION", help="As for fit.")] = [],  # noqa: B006
+    starts: Annotated[int, typer.Option("--starts", min=1, help="As for fit.")] = 10,
+    sigma_floor: Annotated[float | None, typer.Option("--sigma-floor", min=0, help="As for fit.")] = None,
+    sigma_max: Annotated[float | None, typer.Option("--sigma-max", min=0, help="As for fit.")] = None,
+    refine: Annotated[int, typer.Option("--refine", min=1, help="As for fit.")] = 1,
+    smear: Annotated[float | None, typer.Option("--smear", min=0, help="As for fit.")] = None,
+    seed: Seed = 0,
+    json_: Json = None,
+) -> None:
+    """The objective over two parameters, the others at their best.
+
+    Example: `insiren landscape la2nio4 la2nio4-data/ --x J --y Jp --bound J=25:35 --bound Jp=-2:5 --out landscape`
+    """
+    check_folder(out)
+    result, timer, _ = _fit(
+        forward,
+        data,
+        preset,
+        objective,
+        background,
+        fix,
+        free,
+        bound,
+        tie,
+        starts,
+        sigma_floor,
+        sigma_max,
+        refine,
+        smear,
+        seed,
+    )
+    from insiren.fit.landscape import over_bounds
+    from insiren.report import landscape_figure
+
+    with timer:
+        timer("landscape", 0.0)
+        found = over_bounds(result, x, y, points, timer)
+        with whole_folder(out) as folder:
+            landscape_figure(found, result, folder / "landscape.svg")
+            content = found.to_dict() | facts(timer.seconds)
+            write_json(content, folder / "landscape.json")
+    write_json(content, json_)
+    if str(json_) != "-":
+        print(f"landscape: {out / 'landscape.svg'}")

@@ -1,0 +1,288 @@
+"""Commands on models, files and surrogates: models, inspect, simulate, train."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from insiren.cli.session import (
+    DataNames,
+    ForwardName,
+    Json,
+    Seed,
+    Timer,
+    UsageError,
+    assumptions,
+    facts,
+    load_forward,
+    number,
+    numbers,
+    pairs,
+    read_all,
+    span_of,
+    write_json,
+)
+
+if TYPE_CHECKING:
+    from insiren.forward import Forward
+
+
+def models(
+    name: Annotated[str | None, typer.Argument(help="A bundled model, to see its parameters and box.")] = None,
+    example: Annotated[bool, typer.Option("--example", help="Print a commented model file to start from.")] = False,
+    out: Json = None,
+) -> None:
+    """Bundled models, their parameters and boxes.
+
+    Example: `insiren models la2nio4`, or `insiren models --example > mine.toml`
+    """
+    from insiren.model.spec import bundled, bundled_text, load_model
+    from insiren.surrogate.store import bundled_surrogates
+
+    if example:
+        print(bundled_text(name or "la2nio4"), end="")
+        return
+    chosen = [name] if name else bundled()
+    content = []
+    for one in chosen:
+        model = load_model(one)
+        content.append({
+            "name": model.name, "summary": model.summary, "source": model.source,
+            "parameters": [vars(p) for p in model.all_parameters],
+            "surrogates": [s for s in bundled_surrogates() if s.removesuffix(".insiren") == model.name],
+        })  # fmt: skip
+    write_json({"models": content}, out)
+    if str(out) == "-":
+        return
+    for entry in content:
+        print(f"{entry['name']:<16} {entry['summary']}")
+        if name:
+            print(f"{'':<16} {entry['source']}")
+            for p in entry["parameters"]:
+                free = "  free" if p["free"] else ""
+                print(f"  {p['name']:<10} {p['value']:>10.5g}  {p['min']:g} … {p['max']:g} {p['unit']}{free}")
+        for surrogate in entry["surrogates"]:
+            print(f"{'':<16} surrogate: {surrogate}")
+
+
+def inspect(
+    data: DataNames,
+    out: Json = None,
+) -> None:
+    """What files hold, and every assumption made in reading them.
+
+    Example: `insiren inspect la2nio4-data/`
+    """
+    import numpy as np
+
+    from insiren.data.spectrum import is_image, left_out
+
+    content = []
+    for one in read_all(data):
+        gone = left_out(one)
+        values, sigma = one.values[~gone], None if one.variances is None else np.sqrt(one.variances[~gone])
+        energy = one.coords["energy_transfer"].values
+        content.append({
+            "name": one.name, "kind": "image" if is_image(one) else "points", "shape": list(one.shape),
+            "energy_meV": [float(energy.min()), float(energy.max())],
+            **{axis: [float(one.coords[axis].values.min()), float(one.coords[axis].values.max())] for axis in "hkl"},
+            "pixels": int(one.values.size), "left_out": int(gone.sum()),
+            "negative": int((values < 0).sum()), "zero": int((values == 0).sum()),
+            "intensity": [float(values.min()), float(values.max())] if values.size else None,
+            "sigma": None if sigma is None or not sigma.size else [float(np.min(sigma)), float(np.max(sigma))],
+            "counts": float(one.coords["counts"].values[~gone].sum()) if "counts" in one.coords else None,
+            "advised": {key: float(one.coords[key].value) for key in ("sigma_floor", "sigma_max") if key in one.coords},
+            "assumed": assumptions([one])[one.name],
+        })  # fmt: skip
+    write_json({"data": content}, out)
+    if str(out) == "-":
+        return
+    for entry in content:
+        print(f"{entry['name']}: {entry['kind']} {' × '.join(map(str, entry['shape']))}")
+        for key, value in entry.items():
+            if key not in ("name", "kind", "shape", "assumed") and value not in (None, {}):
+                shown = " … ".join(f"{x:g}" for x in value) if isinstance(value, list) else value
+                print(f"  {key:<12} {shown}")
+        for line in entry["assumed"]:
+            print(f"  assumed      {line}")
+
+
+def simulate(
+    forward: ForwardName,
+    out: Annotated[Path, typer.Option("--out", help="Where to write: a long CSV table.")],
+    set_: Annotated[
+        list[str], typer.Option("--set", metavar="NAME=VALUE", help="A parameter; the others take the model's values.")
+    ] = [],  # noqa: B006
+    like: Annotated[list[Path], typer.Option("--like", help="Measured data: the same pixels are simulated.")] = [],  # noqa: B006
+    path: Annotated[
+        str | None,
+        typer.Option("--path", help='A route: "P M X" of the model\'s points, a named route, or "0,0,0 0.5,0,0".'),
+    ] = None,
+    omega: Annotated[str | None, typer.Option("--omega", help="With --path: LO:HI:STEP in meV.")] = None,
+    refine: Annotated[
+        int, typer.Option("--refine", min=1, help="Factor on the quadrature nodes of the Q broadening.")
+    ] = 1,
+    counts: Annotated[
+        int | None,
+        typer.Option("--counts", min=1, help="Draw about this many neutrons a data set, with Poisson noise."),
+    ] = None,
+    background: Annotated[
+        float, typer.Option("--background", min=0, help="With --counts: a flat background, in units of S.")
+    ] = 0.0,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="Also a picture, .png or .svg, of the first data set.")
+    ] = None,
+    seed: Seed = 0,
+    json_: Json = None,
+) -> None:
+    """The spectrum of a model, on measured pixels or along a path.
+
+    Example: `insiren simulate la2nio4 --set J=30 --path "P M X P G X" --out spectrum.csv --plot spectrum.png`
+    """
+    from insiren.data.counts import count
+    from insiren.data.files import write_csv
+    from insiren.data.simulated import simulate as simulated
+
+    source = load_forward(forward, refine)
+    values = numbers(set_, "--set")
+    if bool(like) == (path is not None):
+        raise UsageError("Say where to simulate: --like DATA or --path ROUTE, one of them.")
+    with Timer() as timer:
+        timer("read", 0.0)
+        places = read_all(like) if like else [_route_points(source, path or "", omega)]
+        timer("simulate", 0.0)
+        spectra = []
+        for n, place in enumerate(places):
+            spectra.append(simulated(source, values, place))
+            timer("simulate", (n + 1) / len(places))
+        if counts is not None:
+            spectra = [count(one, counts, seed + n, background) for n, one in enumerate(spectra)]
+        timer("write", 0.0)
+        write_csv(spectra, out)
+        if plot is not None:
+            from insiren.report import spectrum_figure
+
+            spectrum_figure(spectra[0], plot, f"{source.describe()['model']}")
+    write_json(
+        {"out": str(out), "data": [{"name": s.name, "shape": list(s.shape)} for s in spectra], **facts(timer.seconds)},
+        json_,
+    )
+    if str(json_) != "-":
+        print(f"{out}: " + ", ".join(f"{s.name} ({' × '.join(map(str, s.shape))})" for s in spectra))
+
+
+def _route_points(source: Forward, path: str, omega: str | None):
+    import numpy as np
+
+    from insiren.forward import Points
+    from insiren.instrument.resolution import energy_resolution
+    from insiren.model.crystal import route
+
+    model = (source.exact or source).model
+    hkl, _ = route(model, path)
+    limit = energy_resolution(model).Ei
+    if omega is None and limit is None:
+        raise UsageError("The model names no Ei; give the energies as --omega LO:HI:STEP.")
+    words = (omega or f"0:{limit}:{(limit or 1) / 200}").split(":")
+    if len(words) != 3:
+        raise UsageError(f"--omega {omega!r}: write it as LO:HI:STEP.")
+    low, high, step = (number(word, "--omega") for word in words)
+    if not (step > 0 and high > low):
+        raise UsageError(f"--omega {omega!r}: HI must lie above LO and STEP above 0.")
+    return Points.table(hkl, np.arange(low, high + step / 2, step))
+
+
+def train(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A bundled model or a TOML file.")],
+    out: Annotated[Path, typer.Option("--out", help="The surrogate file to write, NAME.insiren.")],
+    minutes: Annotated[
+        float | None,
+        typer.Option("--minutes", min=0.05, help="Train for about so long; by default a fixed number of steps."),
+    ] = None,
+    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Steps of the optimiser.")] = None,
+    omega: Annotated[
+        str | None, typer.Option("--omega", help="Range of the energy transfer LO:HI in meV; by default 0 to Ei.")
+    ] = None,
+    region: Annotated[
+        list[str],
+        typer.Option("--region", metavar="h=LO:HI", help="Range of an axis along which the spectrum does not repeat."),
+    ] = [],  # noqa: B006
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from OUT.checkpoint, which an interrupted training leaves.")
+    ] = False,
+    seed: Seed = 0,
+    json_: Json = None,
+) -> None:
+    """Train a surrogate of a model over the box of its free parameters.
+
+    Example: `insiren train la2nio4 --out la2nio4.insiren --minutes 5`
+    """
+    import dataclasses
+
+    from insiren.instrument.exact import exact
+    from insiren.model.spec import load_model
+    from insiren.surrogate.store import load_checkpoint, save_checkpoint, save_surrogate
+    from insiren.surrogate.training import Learner, Recipe, learn
+
+    if out.suffix != ".insiren":
+        raise UsageError(f"--out {out}: a surrogate file ends in .insiren.")
+    if minutes is not None and steps is not None:
+        raise UsageError("Give --minutes or --steps, not both.")
+    if not out.absolute().parent.is_dir():
+        raise UsageError(f"The folder {out.parent} does not exist.")
+    simulator = exact(load_model(model))
+    span = None if omega is None else span_of(omega, "--omega")
+    ranges = {name: span_of(text, f"--region {name}") for name, text in pairs(region, "--region").items()}
+    recipe = Recipe(seed=seed) if steps is None else Recipe(steps=steps, seed=seed)
+    checkpoint = out.with_name(out.name + ".checkpoint")
+    with Timer() as timer:
+        timer("prepare", 0.0)
+        if minutes is not None:
+            recipe = dataclasses.replace(recipe, steps=_steps_for(simulator, recipe, span, ranges, minutes))
+        learner = Learner.of(simulator, recipe, span, ranges)
+        state = load_checkpoint(checkpoint, learner) if resume else None
+        last = time.perf_counter()
+
+        def keep(state: Any) -> None:
+            nonlocal last
+            if time.perf_counter() - last > 20:  # seconds between checkpoints: little work is lost, little time spent
+                save_checkpoint(state, learner, checkpoint)
+                last = time.perf_counter()
+
+        def tell(step: int, total: int, error: float) -> None:
+            timer("train", step / total, f"step {step:,}, rms of log(1 + cS) {error:.4f}")
+
+        surrogate = learn(learner, tell, state, keep)
+    save_surrogate(surrogate, out)
+    checkpoint.unlink(missing_ok=True)
+    made = json.loads(surrogate.provenance)
+    write_json({"out": str(out), **made, **facts(timer.seconds)}, json_)
+    if str(json_) != "-":
+        held = made["held_out"]
+        print(
+            f"{out}: {out.stat().st_size / 1000:.0f} kB, {recipe.steps:,} steps in {sum(timer.seconds.values()):.0f} s"
+        )
+        print(f"held out: r median {held['r_median']:.5f}, minimum {held['r_min']:.5f}")
+
+
+def _steps_for(simulator: Any, recipe: Any, span: Any, ranges: Any, minutes: float) -> int:
+    """How many steps fit into a time, found by timing some."""
+    import dataclasses
+
+    from insiren.surrogate.training import STRIDE, Learner, advance
+
+    trial = dataclasses.replace(recipe, pool=4096)
+    learner = Learner.of(simulator, trial, span, ranges)
+    state = learner.start()
+    begin = time.perf_counter()
+    advance(learner, state)[1].block_until_ready()  # compiles, and is part of the time
+    compiled = time.perf_counter()
+    advance(learner, state)[1].block_until_ready()
+    learner.renew(state).pool[0].block_until_ready()
+    each = (time.perf_counter() - compiled) / STRIDE
+    left = 60 * minutes - (compiled - begin)
+    return max(STRIDE, int(left / each))

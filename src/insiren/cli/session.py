@@ -1,0 +1,193 @@
+"""What the commands share: options, progress, and files that appear whole."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from insiren.errors import InsirenError
+
+if TYPE_CHECKING:
+    import scipp as sc
+
+    from insiren.forward import Forward
+
+Json = Annotated[
+    Path | None, typer.Option("--json", help="Write the result as JSON to this file; - is standard output.")
+]
+Seed = Annotated[int, typer.Option("--seed", help="Of all random numbers.")]
+ForwardName = Annotated[
+    str,
+    typer.Argument(
+        metavar="FORWARD", help="A bundled model, a TOML file (the exact simulator), or a .insiren surrogate."
+    ),
+]
+DataNames = Annotated[list[Path], typer.Argument(metavar="DATA...", help="Measured files or folders, taken together.")]
+
+
+class UsageError(InsirenError):
+    """An option that cannot be understood."""
+
+
+def say(text: str) -> None:
+    """A line for people, on standard error."""
+    print(text, file=sys.stderr)
+
+
+class Timer:
+    """Progress bars on standard error, and the seconds that each stage took."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        columns = (
+            TextColumn("{task.description:<10}"),
+            BarColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        self.bars = Progress(*columns, console=Console(stderr=True), transient=True)
+        self.seconds: dict[str, float] = {}
+        self.stage, self.since, self.task = "", time.perf_counter(), None
+
+    def __enter__(self) -> Timer:
+        self.bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+        self.bars.stop()
+
+    def _close(self) -> None:
+        if self.stage:
+            self.seconds[self.stage] = round(self.seconds.get(self.stage, 0.0) + time.perf_counter() - self.since, 3)
+
+    def __call__(self, stage: str, fraction: float, note: str = "") -> None:
+        if stage != self.stage:
+            self._close()
+            self.stage, self.since = stage, time.perf_counter()
+            if self.task is not None:
+                self.bars.remove_task(self.task)
+            self.task = self.bars.add_task(stage, total=1.0, note=note)
+        if self.task is not None:
+            self.bars.update(self.task, completed=fraction, note=note)
+
+
+def load_forward(name: str, refine: int = 1) -> Forward:
+    """A model as the exact simulator, or a surrogate: by file, or bundled."""
+    if name.endswith(".insiren"):
+        from insiren.surrogate.store import bundled_path, load_surrogate
+
+        return load_surrogate(bundled_path(name) or name)
+    from insiren.instrument.exact import exact
+    from insiren.model.spec import load_model
+
+    return exact(load_model(name), refine)
+
+
+def read_all(paths: list[Path]) -> list[sc.DataArray]:
+    from insiren.data.files import read
+
+    return [one for path in paths for one in read(path)]
+
+
+def assumptions(data: list[sc.DataArray]) -> dict[str, list[str]]:
+    """What the readers took for granted, by data set."""
+    return {one.name: one.coords["assumed"].value.split("\n") if "assumed" in one.coords else [] for one in data}
+
+
+def pairs(given: list[str], option: str) -> dict[str, str]:
+    """NAME=TEXT options as a dict."""
+    found = {}
+    for item in given:
+        name, equals, text = item.partition("=")
+        if not (name.strip() and equals and text.strip()):
+            raise UsageError(f"{option} {item!r}: write it as NAME=VALUE.")
+        found[name.strip()] = text.strip()
+    return found
+
+
+def number(text: str, what: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"{what}: {text!r} is not a number.") from None
+
+
+def numbers(given: list[str], option: str) -> dict[str, float]:
+    return {name: number(text, f"{option} {name}") for name, text in pairs(given, option).items()}
+
+
+def span_of(text: str, option: str) -> tuple[float, float]:
+    low, colon, high = text.partition(":")
+    if not colon:
+        raise UsageError(f"{option} {text!r}: write the range as LO:HI.")
+    return number(low, option), number(high, option)
+
+
+def write_json(content: dict[str, Any], path: Path | None) -> None:
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    if path is None:
+        return
+    if str(path) == "-":
+        print(text)
+        return
+    with whole_file(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path` that becomes it on success, and vanishes otherwise."""
+    if not path.parent.is_dir():
+        raise UsageError(f"The folder {path.parent} does not exist, so {path.name} cannot be written there.")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{path.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder beside `path` that becomes it on success; an existing empty one is accepted."""
+    path = path.absolute()
+    check_folder(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    temporary.chmod(0o755)
+    try:
+        yield temporary
+        if path.is_dir():
+            path.rmdir()  # empty, or this raises and nothing is lost
+        os.replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_folder(path: Path) -> None:
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UsageError(f"{path} exists and is not an empty folder; name another --out, or remove it.")
+
+
+def rounded(value: float, error: float | None) -> str:
+    from insiren.report import value_text
+
+    return value_text(value, error)
+
+
+def facts(seconds: dict[str, float]) -> dict[str, Any]:
+    return {"command": " ".join(["insiren", *sys.argv[1:]]), "seconds": seconds}

@@ -1,0 +1,69 @@
+"""The paper's smearing: a Gaussian over the pixels of a path, whatever their distance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from insiren.forward import Forward, Parameter, Parameters, Points
+
+
+class PathSmeared(Forward):
+    """A Forward whose images are smeared along their columns.
+
+    Source: Chitturi et al., Nat. Commun. 14, 5852 (2023), Methods: σ = 5 pixels.
+
+    Attributes:
+        inner: the Forward that is smeared.
+        sigma: standard deviation in columns.
+    """
+
+    inner: Forward
+    sigma: float = eqx.field(static=True)
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        return self.inner.parameters
+
+    @property
+    def pointwise(self) -> bool:
+        return False
+
+    @property
+    def exact(self) -> Forward | None:
+        return None if self.inner.exact is None else PathSmeared(self.inner.exact, self.sigma)
+
+    def given(self, fixed: Mapping[str, float]) -> Forward:
+        return PathSmeared(self.inner.given(fixed), self.sigma)
+
+    def at(self, points: Points, params: Parameters) -> Forward:
+        return PathSmeared(self.inner.at(points, params), self.sigma)
+
+    def covers(self, params: Parameters) -> bool:
+        return self.inner.covers(params)
+
+    def check(self, params: Parameters) -> None:
+        self.inner.check(params)
+
+    def describe(self) -> dict[str, Any]:
+        return self.inner.describe() | {"smear_pixels": self.sigma}
+
+    def bands(self, params: Parameters, hkl: Float[Array, "q 3"]) -> tuple[Array, Array]:
+        """Energies and weights of the Forward within."""
+        return self.inner.bands(params, hkl)  # type: ignore[attr-defined]
+
+    def spectrum(self, params: Parameters, points: Points) -> Float[Array, " d"]:
+        columns = points.hkl.shape[0]
+        step = np.arange(columns)
+        kernel = np.exp(-0.5 * ((step[:, None] - step) / self.sigma) ** 2)
+        kernel /= kernel.sum(axis=1, keepdims=True)
+        S = self.inner.spectrum(params, points).reshape(columns, -1)
+        return (jnp.asarray(kernel) @ S).reshape(-1)
+
+    def explain(self, params: Parameters, points: Points) -> Exception:
+        return self.inner.explain(params, points)

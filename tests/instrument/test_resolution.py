@@ -1,0 +1,76 @@
+"""Energy resolution and line shape."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import systems
+
+from insiren.errors import ModelError
+from insiren.instrument.resolution import energy_resolution, gaussian, instruments, q_quadrature
+from insiren.model.spec import Model, load_model
+
+
+def with_instrument(**instrument) -> Model:
+    return Model.from_dict(systems.square() | {"instrument": instrument})
+
+
+def test_the_line_integrates_to_one_on_any_energy_grid():
+    for step in (0.1, 0.25, 1.0):
+        omega = np.arange(0, 100, step)
+        np.testing.assert_allclose(np.sum(gaussian(jnp.asarray(omega), 50.0, 6.0)) * step, 1.0, rtol=1e-9)
+
+
+def test_the_fwhm_is_the_full_width_at_half_maximum():
+    peak, half = (float(gaussian(50.0 + x, 50.0, 6.0)) for x in (0.0, 3.0))
+    np.testing.assert_allclose(half, peak / 2, rtol=1e-12)
+    omega = np.linspace(0, 100, 10_001)
+    S = np.asarray(gaussian(jnp.asarray(omega), 50.0, 6.0))
+    sigma = np.sqrt(np.average((omega - 50.0) ** 2, weights=S))
+    np.testing.assert_allclose(sigma, 6.0 / 2.3548, rtol=1e-4)
+
+
+def test_sequoia_has_its_published_widths():
+    sequoia = energy_resolution(load_model("la2nio4"))
+    for omega in (0.0, 20.0, 112.0, 190.0):
+        wanted = 1.4858e-7 * omega**3 + 1.2873e-4 * omega**2 - 0.084492 * omega + 14.324
+        np.testing.assert_allclose(sequoia.fwhm(jnp.asarray(omega)), wanted, rtol=1e-12)
+
+
+def test_the_width_stays_as_it_is_above_the_incident_energy():
+    sequoia = energy_resolution(load_model("la2nio4"))
+    assert sequoia.Ei == 190.0
+    np.testing.assert_array_equal(sequoia.fwhm(jnp.array([190.0, 250.0, 1e4])), sequoia.fwhm(jnp.array([190.0] * 3)))
+
+
+def test_a_constant_width_is_constant():
+    found = energy_resolution(with_instrument(resolution={"constant": 3.0}))
+    np.testing.assert_array_equal(found.fwhm(jnp.array([0.0, 500.0])), 3.0)
+
+
+def test_a_polynomial_without_incident_energy_is_refused():
+    with pytest.raises(ModelError, match=r"instrument\.Ei: .*polynomial"):
+        energy_resolution(with_instrument(resolution={"polynomial": [3.0, -0.02]}))
+
+
+def test_a_width_that_falls_to_zero_is_refused():
+    with pytest.raises(ModelError, match=r"instrument\.resolution: .*not positive"):
+        energy_resolution(with_instrument(resolution={"polynomial": [3.0, -0.02]}, Ei=190.0))
+
+
+def test_an_unknown_instrument_is_named_with_the_nearest_one():
+    assert "sequoia-190meV" in instruments()
+    with pytest.raises(ModelError, match=r"instrument\.resolution: no instrument 'sequoia-190'.*'sequoia-190meV'"):
+        energy_resolution(with_instrument(resolution="sequoia-190"))
+
+
+def test_the_quadrature_has_the_moments_of_a_gaussian_of_fwhm_one():
+    offsets, weight = q_quadrature(((1.0, 0.0, 0.0), (0.0, 1.0, 0.0)), 5)
+    assert offsets.shape == (25, 3)
+    np.testing.assert_allclose(weight.sum(), 1.0, rtol=1e-12)
+    sigma2 = 1 / (8 * np.log(2))
+    np.testing.assert_allclose(
+        np.einsum("m,ma,mb->ab", weight, offsets, offsets), np.diag([sigma2, sigma2, 0]), atol=1e-12
+    )
+    np.testing.assert_allclose(weight @ offsets[:, 0] ** 4, 3 * sigma2**2, rtol=1e-12)

@@ -1,0 +1,169 @@
+"""The page of a fit."""
+
+import dataclasses
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from insiren.data.counts import count
+from insiren.data.spectrum import image, point_list
+from insiren.errors import FitError
+from insiren.fit.landscape import around
+from insiren.fit.optimise import fit
+from insiren.forward import Parameter, Points, forward
+from insiren.instrument.exact import exact
+from insiren.model.spec import load_model
+from insiren.report import landscape_figure, report, spectrum_figure, value_text
+from insiren.report.page import symbol
+from insiren.report.path import corners, ticks
+from insiren.report.words import rounded
+
+_VOID = {"meta", "img", "br", "link", "hr", "input"}
+TURN = np.array([[0.75, 0.25, 0.0], [0.5, 0.5, 0.0], [0.5, 0.0, 0.0], [0.75, 0.25, 0.0]])
+HKL = np.concatenate([TURN[:-1][i] + np.linspace(0, 1, 6)[:-1, None] * (TURN[i + 1] - TURN[i]) for i in range(3)])
+OMEGA = np.linspace(30.0, 140.0, 23)
+
+
+class Page(HTMLParser):
+    """Collects the addresses, images and text of a page, and sees that every tag is closed."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.open: list[str] = []
+        self.addresses: list[str] = []
+        self.alts: list[str] = []
+        self.words = ""
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in _VOID:
+            self.open.append(tag)
+        self.addresses += [value for key, value in attrs if key in ("src", "href", "srcset", "data")]
+        self.alts += [value for key, value in attrs if key == "alt"]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.words += data
+
+
+@pytest.fixture(scope="module")
+def found():
+    simulator = exact(load_model("la2nio4"))
+    truth = {"J": 29.0, "Jp": 1.67, "q_fwhm": 0.0}
+    S = np.array(simulator(truth, Points.table(HKL, OMEGA))).reshape(len(HKL), len(OMEGA))
+    S[3, 4] = np.nan
+    data = count(image("<path & one>", HKL, OMEGA, S, None), 200_000, seed=1, background=0.02)
+    return fit(simulator, data, fixed={"q_fwhm": 0.0}, starts=2)
+
+
+@pytest.fixture(scope="module")
+def page(found, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("page")
+    written = report(
+        found,
+        folder / "report.html",
+        landscape=around(found, points=5),
+        facts={"date": "1 May 2024", "seed": 7, "seconds": {"fit": 1.5}, "assumed": ["zeros mean <missing>"]},
+    )
+    assert [file.name for file in folder.iterdir()] == ["report.html"]
+    return written
+
+
+def test_a_report_is_one_whole_page_that_loads_nothing(page):
+    text = page.read_text("utf-8")
+    parsed = Page(text)
+    assert text.startswith("<!doctype html>")
+    assert len(parsed.alts) == 5 and all(parsed.alts)
+    assert all(address.startswith("data:image/svg+xml,") for address in parsed.addresses)
+    assert "<script" not in text and "@import" not in text and "url(" not in text.split("</style>")[0]
+    assert len(text) < 3_000_000
+
+
+def test_a_report_names_the_parameters_their_values_and_what_was_assumed(found, page):
+    words = Page(page.read_text("utf-8")).words
+    for name in found.names:
+        value, error = rounded(found.values[name], found.errors[name])
+        assert f"{name} = {value} ± {error} meV" in words
+    for said in ("la2nio4", "<path & one>", "1 May 2024", "zeros mean <missing>", "each bond once", "Seed", "1.5 s"):
+        assert said in words
+    assert found.n_masked >= 1 and f"{found.n_masked} left out" in words
+    for remark in (*found.remarks(), *found.identifiability()):
+        assert remark in words
+
+
+def test_the_same_fit_gives_the_same_page(found, tmp_path):
+    pages = [report(found, tmp_path / f"{n}.html", facts={"date": "today"}).read_bytes() for n in range(2)]
+    assert pages[0] == pages[1]
+
+
+def test_a_report_replaces_an_older_one_and_says_where_it_cannot_write(found, tmp_path):
+    (tmp_path / "report.html").write_text("old")
+    assert report(found, tmp_path / "report.html").read_text("utf-8") != "old"
+    with pytest.raises(FitError, match="cannot be written"):
+        report(found, tmp_path / "nowhere" / "report.html")
+
+
+def test_a_list_of_points_of_a_theory_without_bands_has_a_report(tmp_path):
+    rng = np.random.default_rng(3)
+    h, omega = rng.uniform(size=60), rng.uniform(0, 4, size=60)
+    theory = forward(
+        lambda p, q: (q.omega - p["a"] * q.hkl[q.index, 0]) ** 2, (Parameter("a", 1.0, 0.0, 4.0, "", True),)
+    )
+    hkl = np.stack([h, 0 * h, 0 * h], axis=1)
+    data = point_list("list", hkl, omega, (omega - 2 * h) ** 2 + rng.normal(scale=0.05, size=60), np.full(60, 0.05))
+    answer = fit(theory, data, background="none", starts=2)
+    words = Page(report(answer, tmp_path / "list.html").read_text("utf-8")).words
+    assert "a = 2.0" in words or "a = 1.9" in words
+
+
+def test_a_landscape_with_unstable_corners_is_drawn(found, tmp_path):
+    over = around(found, points=5)
+    over.objective[0, 0] = np.inf
+    assert landscape_figure(over, found, tmp_path / "landscape.png").read_bytes()[:4] == b"\x89PNG"
+    assert landscape_figure(dataclasses.replace(over, kind="pearson"), found, tmp_path / "landscape.svg").exists()
+
+
+def test_values_are_rounded_to_two_digits_of_the_error():
+    assert rounded(29.77935, 0.03024) == ("29.779", "0.030")
+    assert rounded(-1.2345, 0.0996) == ("−1.23", "0.10")
+    assert rounded(1234.5, 321.0) == ("1234", "320")
+    assert rounded(1.0, None) == ("1", "")
+    assert value_text(29.77935, 0.03024) == "29.779 ± 0.030"
+    assert value_text(1.0, None) == "1"
+
+
+def test_corners_are_where_a_path_turns_and_carry_simple_fractions():
+    assert corners(HKL) == [0, 5, 10, 14]
+    at, labels, axis = ticks(HKL, {"M": (0.5, 0.5, 0.0)})
+    assert at == [0, 5, 10, 14]
+    assert labels[1] == "M\n½\n½" and labels[2] == "½\n0"
+    assert axis == "Q = (h, k, 0) in r.l.u."
+    assert len(corners(np.random.default_rng(0).normal(size=(100, 3)))) == 5
+    assert corners(np.zeros((1, 3))) == [0]
+
+
+def test_labels_become_symbols_or_stay_names():
+    labelled = Parameter("q", 0, 0, 1, label=r"q_{\mathrm{fwhm}}")
+    assert re.sub("<[^>]*>", "|", symbol(labelled)) == "||q||fwhm||"
+    assert "my_name" in symbol(Parameter("my_name", 0, 0, 1))
+    assert "<" not in re.sub(r"</?(span|i|sub)[^>]*>", "", symbol(Parameter("x", 0, 0, 1, label="<b>")))
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg"])
+def test_a_spectrum_is_drawn_as_picture(tmp_path, suffix):
+    values = np.random.default_rng(0).uniform(size=(len(HKL), len(OMEGA)))
+    values[0, 0] = np.nan
+    spectrum = image("one", HKL, OMEGA, values, None)
+    written = spectrum_figure(spectrum, tmp_path / f"one.{suffix}", "Simulated")
+    assert written.read_bytes()[:5] in (b"\x89PNG\r", b"<?xml")
+    points = point_list("list", HKL, np.full(len(HKL), 3.0), values[:, 1], None)
+    assert spectrum_figure(points, tmp_path / f"list.{suffix}").exists()
+    with pytest.raises(FitError, match=r"\.png or \.svg"):
+        spectrum_figure(spectrum, tmp_path / "one.tiff")
