@@ -10,6 +10,7 @@ has E = √(A² − B²), and each transverse component √(S/2) (b ± b†) has
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -137,8 +138,8 @@ def square(S: float = 1.0, **more: Any) -> dict[str, Any]:
         "name": "square",
         "crystal": {"a": 3.9, "b": 3.9, "c": 12.5},
         "site": [{"position": [0, 0, 0], "spin": S}],
-        "bond": SQUARE_BONDS,
-        "structure": NEEL,
+        "bond": copy.deepcopy(SQUARE_BONDS),
+        "structure": copy.deepcopy(NEEL),
         "parameters": {"J": parameter(29.0), "Jp": parameter(1.67)},
         "instrument": {"resolution": {"polynomial": [4.0, -0.01]}, "Ei": 190.0},
         "scattering": {"correlation": "trace"},

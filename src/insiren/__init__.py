@@ -48,6 +48,7 @@ _PUBLIC = {
     "Fit": "fit.result",
     "fit": "fit.optimise",
     "landscape": "fit.landscape",
+    "compare": "fit.compare",
     # on paper
     "report": "report",
     "save_fit": "report",
@@ -102,6 +103,7 @@ if TYPE_CHECKING:
     from insiren.errors import (
         UnstableStructure as UnstableStructure,
     )
+    from insiren.fit.compare import compare as compare
     from insiren.fit.landscape import landscape as landscape
     from insiren.fit.optimise import fit as fit
     from insiren.fit.result import Fit as Fit

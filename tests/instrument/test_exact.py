@@ -7,8 +7,8 @@ import dataclasses
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import systems
 
+import systems
 from insiren.errors import UnstableStructure
 from insiren.forward import Points
 from insiren.instrument.exact import Exact, exact, in_chunks, line_sum
@@ -111,13 +111,13 @@ def test_q_broadening_fills_in_the_goldstone_point():
 def test_an_unstable_structure_is_refused_wherever_it_is_looked_at(params: dict[str, float]):
     # at this one wavevector H(Q) is positive for the first: the zone is what decides
     points = Points.table(np.array([[0.49, 0.49, 0.0]]), OMEGA)
-    with pytest.raises(UnstableStructure, match="eigenvalue .* at Q = .*J = "):
+    with pytest.raises(UnstableStructure, match=r"eigenvalue .* at Q = .*J = "):
         exact(SQUARE)(params | {"q_fwhm": 0.0}, points)
 
 
 def test_a_torque_is_refused_although_the_energies_look_plausible():
     tilted = Model.from_dict(systems.square(field={"B": [5.0, 0, 0]}) | {"structure": {"directions": [[1, 0, 1]]}})
-    with pytest.raises(UnstableStructure, match="torque of .* meV on spin 0"):
+    with pytest.raises(UnstableStructure, match=r"torque of .* meV on spin 0"):
         exact(tilted)({"J": -29.0, "Jp": -1.0}, Points.table(HKL, OMEGA))
 
 

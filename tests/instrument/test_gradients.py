@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import systems
 
+import systems
 from insiren.forward import Points
 from insiren.instrument.exact import exact
 from insiren.model.spec import Model
@@ -46,7 +46,7 @@ def close(derivative: np.ndarray, difference: np.ndarray) -> None:
     rows = np.asarray(derivative).reshape(len(POINTS.hkl), -1)
     wanted = np.asarray(difference).reshape(rows.shape)
     size = np.max(np.abs(wanted), axis=1, keepdims=True)
-    np.testing.assert_array_less(np.abs(rows - wanted), 1e-6 * size + 1e-12)
+    np.testing.assert_allclose(rows / size, wanted / size, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("route", ["pairs", "general"])
@@ -76,7 +76,7 @@ def test_terms_that_split_a_degenerate_pair_and_mix_it_have_the_right_derivative
     value = jax.jit(spectrum(model))
     slope = jax.jit(jax.jacfwd(spectrum(model)))(params)
     # Without a gap, a smaller step: at 1e-3 r.l.u. from the Goldstone point a hundredth of a meV is large.
-    for name, step in {"J": 0.01, "Jp": 0.01, "Dy": 1e-5, "Dz": 1e-5}.items():
+    for name, step in {"J": 0.02, "Jp": 0.005, "Dy": 1e-5, "Dz": 1e-5}.items():
         close(slope[name], richardson(lambda x, name=name: np.asarray(value(params | {name: x})), params[name], step))
 
 

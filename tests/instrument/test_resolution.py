@@ -5,8 +5,8 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import systems
 
+import systems
 from insiren.errors import ModelError
 from insiren.instrument.resolution import energy_resolution, gaussian, instruments, q_quadrature
 from insiren.model.spec import Model, load_model

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import systems
 
+import systems
 from insiren.errors import ModelError
 from insiren.model.spec import Model, bundled, bundled_text, load_model
 from insiren.simulate.stability import require_stable

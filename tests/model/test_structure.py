@@ -5,8 +5,8 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import systems
 
+import systems
 from insiren.errors import ModelError
 from insiren.model.crystal import lattice, route, to_inverse_angstrom
 from insiren.model.hamiltonian import MU_B, couplings

@@ -16,7 +16,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from systems import ISOTROPIC_LINE
 
 from insiren.errors import UnstableStructure
 from insiren.model.crystal import to_inverse_angstrom
@@ -24,6 +23,7 @@ from insiren.model.hamiltonian import MU_B
 from insiren.model.spec import Model
 from insiren.simulate.intensity import bands
 from insiren.simulate.lswt import amplitudes, bogoliubov, hamiltonian, spin_waves, weights
+from systems import ISOTROPIC_LINE
 
 CASES = [
     "spinw_fm_chain",
@@ -55,6 +55,7 @@ CASES = [
     "fm_full_3x3_exchange_field",
     "square_neel_8_site_supercell",
 ]
+LARGE = {"spinw_yb2ti2o7_01E9_B2T", "spinw_yb2ti2o7_A3E8_B2T", "spinw_biquadratic_fcc_effective_bilinear"}
 FEW_DIGITS = {"sunny_langasite_spiral"}  # printed to four digits; elsewhere the reference carries twelve
 TIGHT = 1e-8  # meV
 ZERO_MODE = 1e-3  # meV; below it the energy is the root of rounding, in the reference too
@@ -89,7 +90,7 @@ def moments(model: Model, hkl: np.ndarray) -> np.ndarray:
     w = np.asarray(amplitudes(model, jnp.asarray(hkl)))[:, 0].reshape(-1, 2, n, 3)
     w = np.einsum("qhna,nba->qhnb", w, g).reshape(-1, 2 * n, 3)
     H = hamiltonian(model, weights(model, {}), jnp.asarray(hkl))
-    _, T = jax.vmap(lambda one: bogoliubov(one, (1,) * n + (-1,) * n))(H)
+    _, T = jax.jit(jax.vmap(lambda one: bogoliubov(one, (1,) * n + (-1,) * n)))(H)
     v = np.einsum("qmn,qma->qna", np.asarray(T)[:, :, n:].conj(), w)
     return v.conj()[..., :, None] * v[..., None, :]
 
@@ -136,7 +137,7 @@ def test_every_case_of_the_reference_is_listed_here(shared: Path):
     assert [case["name"] for case in reference(shared)["cases"]] == CASES
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in LARGE else ()) for n in CASES])
 def test_energies_and_intensities_agree_with_the_reference(shared: Path, name: str):
     cases = reference(shared)
     case = next(c for c in cases["cases"] if c["name"] == name)

@@ -81,7 +81,7 @@ def fit(
     Example: `insiren fit la2nio4 la2nio4-data/ --out fit-la2nio4`
     """
     check_folder(out)
-    result, timer, _ = _fit(
+    result, timer, assumed = _fit(
         forward,
         data,
         preset,

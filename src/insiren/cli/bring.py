@@ -179,10 +179,14 @@ def _route_points(source: Forward, path: str, omega: str | None):
     import numpy as np
 
     from insiren.forward import Points
+    from insiren.instrument.exact import Exact
     from insiren.instrument.resolution import energy_resolution
     from insiren.model.crystal import route
 
-    model = (source.exact or source).model
+    simulator = source.exact or source
+    if not isinstance(simulator, Exact):
+        raise UsageError("Without a model there are no named points; simulate --like data instead.")
+    model = simulator.model
     hkl, _ = route(model, path)
     limit = energy_resolution(model).Ei
     if omega is None and limit is None:

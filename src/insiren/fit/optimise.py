@@ -263,11 +263,9 @@ def _descend(problem: Problem, start: np.ndarray, evaluations: int) -> scipy.opt
     inside = np.clip(start, choice.lower + 1e-6 * width, choice.upper - 1e-6 * width)
     if not np.all(np.isfinite(value(inside))):
         inside = start
+    options: dict[str, Any] = {"jac": slope, "bounds": (choice.lower, choice.upper), "x_scale": width, "gtol": None}
     with np.errstate(all="ignore"):  # where no ridge crosses the data the residual is flat, and its gradient 0
-        return scipy.optimize.least_squares(
-            value, inside, jac=slope, bounds=(choice.lower, choice.upper), x_scale=width, xtol=1e-7, ftol=1e-10,
-            gtol=None, max_nfev=evaluations,
-        )  # fmt: skip
+        return scipy.optimize.least_squares(value, inside, xtol=1e-7, ftol=1e-10, max_nfev=evaluations, **options)
 
 
 def _refine(

@@ -93,8 +93,10 @@ def choose(
 
 def _bounded(parameter: Parameter, bounds: tuple[float, float] | None) -> Parameter:
     low, high = bounds or (parameter.min, parameter.max)
-    if not low < high:
-        raise FitError(f"The bounds of {parameter.name} are {low:g} and {high:g}; the first must be the lower.")
+    if not -np.inf < low < high < np.inf:
+        raise FitError(
+            f"The bounds of {parameter.name} are {low:g} and {high:g}; both must be finite, the first the lower."
+        )
     return dataclasses.replace(
         parameter, min=float(low), max=float(high), value=float(np.clip(parameter.value, low, high))
     )

@@ -13,6 +13,7 @@ from insiren.fit.objective import Profile
 from insiren.fit.problem import Problem
 from insiren.forward import Parameter
 
+_LOPSIDED = 0.3  # σ; the mean of thousands of residuals of a right model is within a few hundredths
 _STRONG = 0.95  # a correlation beyond which single errors mislead
 
 
@@ -103,6 +104,11 @@ class Fit:
         """Pixels left out."""
         return sum(m.measured.n_masked for m in self.maps)
 
+    def _mean_residual(self) -> float:
+        """Mean of (data − model)/σ over the used pixels of all data sets."""
+        parts = [((m.intensity - np.asarray(m.profile.model)) / m.measured.sigma)[m.measured.used] for m in self.maps]
+        return float(np.mean(np.concatenate(parts)))
+
     def identifiability(self) -> list[str]:
         """In words: which combinations of parameters the data determine, and which they do not."""
         said = []
@@ -133,6 +139,13 @@ class Fit:
                 f"χ² per degree of freedom is {self.chi2_reduced:.1f}: the model leaves structure in the data. The "
                 f"errors are widened by {np.sqrt(self.noise):.2f} for it, but a shift that the misfit causes is not in "
                 "them."
+            )
+        mean = self._mean_residual()
+        if self.objective == "gaussian" and abs(mean) > _LOPSIDED:
+            said.append(
+                f"The residuals average {mean:+.2f} σ instead of 0: errors estimated from the intensities themselves are "
+                "smallest where a pixel fluctuated low, and pull scale and background with them. Compare --sigma-floor "
+                "values, or fit counts."
             )
         n, agree = self.starts
         if agree < n / 2:

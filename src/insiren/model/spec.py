@@ -239,7 +239,9 @@ class Model(_Table):
             except ModelError as error:
                 raise ValueError(f"{where}: {error}") from None
             if not np.isrealobj(value) or not np.isfinite(value):
-                raise ValueError(f"{where}: {expression!r} is {value} at the values in [parameters]; it must be a number")
+                raise ValueError(
+                    f"{where}: {expression!r} is {value} at the values in [parameters]; it must be a number"
+                )
 
     def _expressions(self) -> list[tuple[str, Number]]:
         found: list[tuple[str, Number]] = []

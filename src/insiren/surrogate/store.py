@@ -155,7 +155,7 @@ def _write(path: Path, tensors: dict[str, np.ndarray], facts: dict[str, Any]) ->
     if not path.parent.is_dir():
         raise SurrogateError(f"The folder {path.parent} does not exist, so {path.name} cannot be written there.")
     content = safetensors_bytes(
-        {name: np.ascontiguousarray(x) for name, x in tensors.items()}, metadata={"insiren": json.dumps(facts)}
+        {name: np.asarray(x, order="C") for name, x in tensors.items()}, metadata={"insiren": json.dumps(facts)}
     )
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

@@ -1,0 +1,61 @@
+"""Which of several fits of the same data deserves more trust."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from insiren.errors import FitError
+from insiren.fit.result import Fit
+
+
+def compare(fits: Sequence[Fit]) -> list[dict[str, Any]]:
+    """Fits of the same data ranked by the Bayesian information criterion, with their evidence.
+
+    Both use χ² divided by the noise factor of the best fit, so that a misfit common to all does
+    not decide between them. The evidence is that of Laplace's approximation with a flat prior
+    within the bounds.
+
+    Args:
+        fits: of the same data with the same objective, which must not be Pearson's.
+
+    Returns:
+        For each fit, in the order given: its model, free parameters, "delta_bic" (0 is the best,
+        above 10 is strongly worse) and "delta_log_evidence" (0 is the best).
+
+    Raises:
+        FitError: fewer than two, or they are not comparable.
+
+    Source: Schwarz, Ann. Statist. 6, 461 (1978); MacKay, Information Theory (2003), chapter 28.
+    """
+    if len(fits) < 2:
+        raise FitError("Comparing takes two fits at least.")
+    if len({(f.objective, f.background, f.n_data) for f in fits}) > 1:
+        raise FitError("The fits differ in objective, background or pixels, so their χ² cannot be compared.")
+    if fits[0].objective == "pearson":
+        raise FitError(
+            "The Pearson objective is no likelihood, so it cannot rank models; fit with --objective gaussian."
+        )
+    noise = min(f.noise for f in fits)
+    bic = np.array([f.objective_value / noise + len(f.names) * np.log(f.n_data) for f in fits])
+    evidence = np.array([_log_evidence(f, noise) for f in fits])
+    return [
+        {
+            "model": f.description.get("model"),
+            "free": list(f.names),
+            "delta_bic": float(b - bic.min()),
+            "delta_log_evidence": float(e - evidence.max()),
+        }
+        for f, b, e in zip(fits, bic, evidence, strict=True)
+    ]
+
+
+def _log_evidence(fit: Fit, noise: float) -> float:
+    """log of ∫ likelihood × prior, up to what all fits share; parameters at a bound count as fixed."""
+    inside = ~np.array(fit.at_bound)
+    covariance = fit.covariance[np.ix_(inside, inside)] * noise / fit.noise
+    box = np.array([p.max - p.min for p in fit.parameters])[inside]
+    _, logdet = np.linalg.slogdet(2 * np.pi * covariance) if inside.any() else (1.0, 0.0)
+    return float(-0.5 * fit.objective_value / noise + 0.5 * logdet - np.sum(np.log(box)))

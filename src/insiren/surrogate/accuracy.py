@@ -1,0 +1,92 @@
+"""How well a surrogate stands for its simulator."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from insiren.forward import Points
+from insiren.surrogate.surrogate import Surrogate, is_stable_phase
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Accuracy:
+    """Agreement of a surrogate with its simulator, one entry a parameter set.
+
+    Attributes:
+        r: Pearson correlation of log(1 + c S), shape (n,).
+        ridge_bias: mean shift of the brightest energy of a wavevector, meV, shape (n,).
+        ridge_spread: standard deviation of that shift, meV, shape (n,).
+    """
+
+    r: np.ndarray
+    ridge_bias: np.ndarray
+    ridge_spread: np.ndarray
+
+
+def accuracy(
+    surrogate: Surrogate,
+    hkl: np.ndarray,
+    omega: np.ndarray,
+    sets: int,
+    seed: int = 0,
+    held: Mapping[str, float] | None = None,
+    scale: float | None = None,
+) -> Accuracy:
+    """Surrogate against simulator for random stable parameters.
+
+    Args:
+        surrogate: the one to judge.
+        hkl: wavevectors in r.l.u., shape (q, 3).
+        omega: energies in meV, evenly spaced, shape (w,).
+        sets: parameter sets, uniform in the stable part of the box.
+        seed: of the parameters.
+        held: inputs that keep a value.
+        scale: c of the logarithm; by default the surrogate's own.
+    """
+    rng, points, rows = np.random.default_rng(seed), Points.table(hkl, omega), []
+    prepared = None
+    while len(rows) < sets:
+        drawn = {p.name: rng.uniform(p.min, p.max) for p in surrogate.domain.inputs} | dict(held or {})
+        params = {name: jnp.asarray(x) for name, x in (dict(surrogate.domain.fixed) | drawn).items()}
+        if not bool(is_stable_phase(surrogate.simulator, params)):
+            continue
+        if prepared is None or not prepared.covers(params):
+            prepared = surrogate.simulator.at(points, params)
+        exact = np.asarray(_spectrum(prepared, params, points)).reshape(len(hkl), -1)
+        learnt = np.asarray(_spectrum(surrogate, params, points)).reshape(len(hkl), -1)
+        c = surrogate.scale if scale is None else scale
+        r = np.corrcoef(np.log1p(c * exact).ravel(), np.log1p(c * np.maximum(learnt, 0)).ravel())[0, 1]
+        rows.append((r, *_ridge_shift(exact, learnt, omega)))
+    return Accuracy(*np.array(rows).T)
+
+
+@eqx.filter_jit
+def _spectrum(forward, params: dict[str, Array], points: Points) -> Array:
+    return forward.spectrum(params, points)
+
+
+def _ridge_shift(exact: np.ndarray, learnt: np.ndarray, omega: np.ndarray) -> tuple[float, float]:
+    """Mean and spread of the shift of the ridge; only wavevectors whose ridge lies within the energies."""
+    one, other = _ridge(exact, omega), _ridge(learnt, omega)
+    inside = np.isfinite(one) & np.isfinite(other)
+    if not inside.any():
+        return np.nan, np.nan
+    shift = other[inside] - one[inside]
+    return float(np.mean(shift)), float(np.std(shift))
+
+
+def _ridge(S: np.ndarray, omega: np.ndarray) -> np.ndarray:
+    """The brightest energy of each wavevector, by the parabola through its three pixels; NaN at the edge."""
+    top = np.argmax(S, axis=1)
+    inner = (top > 0) & (top < len(omega) - 1)
+    row, at = np.arange(len(S)), np.clip(top, 1, len(omega) - 2)
+    before, peak, after = S[row, at - 1], S[row, at], S[row, at + 1]
+    curvature = before - 2 * peak + after
+    offset = np.where(curvature < 0, 0.5 * (before - after) / np.where(curvature < 0, curvature, -1), 0.0)
+    return np.where(inner, omega[at] + offset * (omega[1] - omega[0]), np.nan)
