@@ -229,14 +229,18 @@ def test_a_tie_to_a_parameter_at_a_bound_has_no_error(theory, seen):
     assert answer.errors == {"B": None, "A": None, "C": None}
 
 
-def test_where_a_start_has_no_spectrum_on_all_pixels_the_others_decide(seen):
-    def gapped(params, points):
-        S = ridge(params, points)  # a region near one end, in which the finest wavevectors alone see no answer
-        bad = (params["A"] > 16.0) & (points.hkl.shape[0] > 8)
-        return jnp.where(bad, jnp.nan, S)
+def test_minima_without_a_spectrum_on_all_pixels_are_passed_over():
+    long = np.stack([np.linspace(0, 1, 80), np.zeros(80), np.zeros(80)], axis=1)
 
-    answer = fit(insiren.forward(gapped, RIDGE), seen, starts=6)
-    assert answer.values["A"] == pytest.approx(11.0, abs=0.3)
+    def twofold(params, points):  # A and 28 - A are equally good, but the latter not on all 80 wavevectors
+        S = ridge({**params, "A": 14 - jnp.abs(params["A"] - 14)}, points)
+        return jnp.where((params["A"] > 14) & (points.hkl.shape[0] > 70), jnp.nan, S)
+
+    theory = insiren.forward(twofold, RIDGE)
+    data = count(simulate(theory, {"A": 11.0, "B": 5.0}, Points.table(long, STEPS)), 20_000, seed=1, background=0.3)
+    assert fit(theory, data, starts=6).values["A"] == pytest.approx(11.0, abs=0.2)
+    with pytest.raises(FitError, match="no spectrum on all pixels"):
+        fit(theory, data, starts=2, bounds={"A": (14.5, 18.0)})
 
 
 @pytest.mark.parametrize(

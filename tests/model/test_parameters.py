@@ -15,7 +15,7 @@ VALUES = {"J": 29.0, "D": -0.5}
 @pytest.mark.parametrize(
     ("expression", "value"),
     [
-        (2, 2),
+        (2.0, 2),
         ("3", 3),
         ("J - D/2", 29.25),
         ("-J**2", -841.0),

@@ -37,6 +37,7 @@ _CLOSE = 1.01  # where their objective is within this factor of the best
 _REWEIGHTS = 6  # at most, of a Poisson fit; the last changes nothing in the quoted digits
 _REPLANS = 4  # of the quadrature, where the answer lies far from the start
 _EDGE = 1e-4  # of the width of a bound: closer counts as at the bound
+_BLIND = 1e-12  # of the largest eigenvalue of JᵀJ: smaller ones are rounding
 _AGREE = 0.02  # of the width of a bound: closer counts as the same minimum
 
 Progress = Callable[[str, float], None]  # (stage, fraction done)
@@ -275,6 +276,8 @@ def _refine(
     rivals = []
     for n, start in enumerate(ends):
         here = problem if problem.covers(start) else problem.near(start)
+        if not np.isfinite(here.objective(start)):
+            continue  # the rough problem saw no wavevector that is unstable there
         found = _descend(here, start, 60)
         for _ in range(_REPLANS):
             if here.covers(found.x):
@@ -283,6 +286,9 @@ def _refine(
             found = _descend(here, found.x, 60)
         rivals.append((found, here))
         progress("fit", (n + 1) / (len(ends) + 1))
+    if not rivals:
+        problem.forward.check(problem.choice.values(ends[0]))
+        raise FitError("The best parameters have no spectrum on all pixels; narrow the bounds to the stable phase.")
     found, problem = min(rivals, key=lambda rival: rival[0].cost)
     if problem.kind != "poisson":
         return found.x, problem
@@ -318,7 +324,7 @@ def _answer(problem: Problem, theta: np.ndarray, maps: list[Measured], backgroun
         fixed=choice.fixed,
         ties=choice.ties,
         values=named,
-        errors=_errors(choice, theta, covariance, edge),
+        errors=_errors(choice, theta, covariance),
         covariance=covariance,
         at_bound=tuple(bool(e) for e in edge),
         description=problem.forward.describe(),
@@ -340,33 +346,36 @@ def _groups_used(measured: Measured, data: Any) -> int:
 
 
 def _covariance(J: np.ndarray, edge: np.ndarray, square: float, freedom: int, kind: Kind) -> tuple[np.ndarray, float]:
-    """Covariance of the free parameters, NaN for those at a bound, and the noise factor in it.
+    """Covariance of the free parameters, NaN for those at a bound or without effect, and the noise factor in it.
 
     The inverse of JᵀJ, times the reduced χ² where that is above 1: a misfit larger than the
     quoted σ must widen the error. The Pearson residual has no σ of its own, so there the
-    residual alone sets the noise.
+    residual alone sets the noise. A combination of parameters that changes nothing gets a huge
+    variance, never none.
     """
     noise = square / freedom if kind == "pearson" else max(1.0, square / freedom)
     covariance = np.full((len(edge), len(edge)), np.nan)
-    inside = J[:, ~edge]
-    if inside.shape[1]:
-        size = np.linalg.norm(inside, axis=0)
-        if np.all(size > 0):
-            part = np.linalg.pinv((inside / size).T @ (inside / size), rcond=1e-12) / np.outer(size, size)
-            covariance[np.ix_(~edge, ~edge)] = noise * part
+    size = np.linalg.norm(J, axis=0)
+    sound = ~edge & (size > 0)
+    if sound.any():
+        inside = J[:, sound] / size[sound]
+        value, vector = np.linalg.eigh(inside.T @ inside)
+        part = (vector / np.maximum(value, _BLIND * value[-1])) @ vector.T / np.outer(size[sound], size[sound])
+        covariance[np.ix_(sound, sound)] = noise * part
     return covariance, noise
 
 
-def _errors(choice: Choice, theta: np.ndarray, covariance: np.ndarray, edge: np.ndarray) -> dict[str, float | None]:
-    """Standard errors: of free parameters, of tied ones through their expression, None of the rest."""
-    known = np.where(np.isfinite(covariance), covariance, 0.0)
+def _errors(choice: Choice, theta: np.ndarray, covariance: np.ndarray) -> dict[str, float | None]:
+    """Standard errors: of free parameters, of tied ones through their expression, None where there is none."""
+    known = np.isfinite(np.diag(covariance))
     errors: dict[str, float | None] = {name: None for name, _ in choice.fixed}
     slopes = jax.jacfwd(choice.values)(jnp.asarray(theta)) if choice.ties else {}
     for n, name in enumerate(choice.names):
-        errors[name] = None if edge[n] else float(np.sqrt(covariance[n, n]))
+        errors[name] = float(np.sqrt(covariance[n, n])) if known[n] else None
     for name, _ in choice.ties:
         slope = np.asarray(slopes[name])
-        errors[name] = float(np.sqrt(slope @ known @ slope))
+        variance = slope[known] @ covariance[np.ix_(known, known)] @ slope[known]
+        errors[name] = None if slope[~known].any() else float(np.sqrt(variance))
     return errors
 
 

@@ -41,8 +41,8 @@ class Fit:
         fixed: (name, value) of the fixed ones.
         ties: (name, expression) of the tied ones.
         values: of every parameter by name, in its unit.
-        errors: standard errors by name; None where fixed or at a bound.
-        covariance: of the free parameters, in their units, shape (p, p); NaN at a bound.
+        errors: standard errors by name; None where fixed, at a bound or without effect.
+        covariance: of the free parameters, in their units, shape (p, p); NaN at a bound or without effect.
         at_bound: whether each free parameter ended at a bound.
         description: what the Forward says of itself.
         objective: "gaussian", "poisson" or "pearson".
@@ -133,6 +133,10 @@ class Fit:
                 said.append(
                     f"{p.name} ended at a bound of {p.min:g} … {p.max:g} {p.unit}, so it has no error; "
                     f"widen it with --bound {p.name}=LO:HI, or fix it."
+                )
+            elif self.errors[p.name] is None:
+                said.append(
+                    f"{p.name} has no effect on these pixels, so it has no error; fix it with --fix {p.name}=VALUE."
                 )
         if self.chi2_reduced is not None and self.chi2_reduced > 2:
             said.append(
