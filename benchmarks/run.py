@@ -9,6 +9,7 @@ the pairs of runs.
 
 from __future__ import annotations
 
+import functools
 import statistics
 import sys
 import time
@@ -95,12 +96,8 @@ def simulator_rows() -> Iterator[Callable[[], Row]]:
     yield lambda: speed("20,000 Q by blocks", lambda: split(H, w), lambda: whole(H, w), "one 4 × 4 matrix each")
     for name in bundled_surrogates():
         network = load_surrogate(name)
-        yield lambda: speed(
-            "surrogate, both paths",
-            lambda: evaluate(network, theta),
-            lambda: evaluate(planned, theta),
-            "exact simulator",
-        )
+        learnt, solved = functools.partial(evaluate, network, theta), functools.partial(evaluate, planned, theta)
+        yield functools.partial(speed, "surrogate, both paths", learnt, solved, "exact simulator")
 
 
 def training_rows() -> Iterator[Callable[[], Row]]:

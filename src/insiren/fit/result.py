@@ -147,9 +147,9 @@ class Fit:
         mean = self._mean_residual()
         if self.objective == "gaussian" and abs(mean) > _LOPSIDED:
             said.append(
-                f"The residuals average {mean:+.2f} σ instead of 0: errors estimated from the intensities themselves are "
-                "smallest where a pixel fluctuated low, and pull scale and background with them. Compare --sigma-floor "
-                "values, or fit counts."
+                f"The residuals average {mean:+.2f} σ instead of 0: errors estimated from the intensities themselves "
+                "are smallest where a pixel fluctuated low, and pull scale and background down with them. Compare "
+                "values of --sigma-floor, or fit counts."
             )
         n, agree = self.starts
         if agree < n / 2:
