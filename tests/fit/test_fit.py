@@ -29,7 +29,7 @@ def simulator():
 
 @pytest.fixture(scope="module")
 def counted(simulator):
-    clean = simulate(simulator, TRUTH, Points.table(HKL + [1e-3, 0, 0], OMEGA))
+    clean = simulate(simulator, TRUTH, Points.table(HKL + np.array([1e-3, 0, 0]), OMEGA))
     return count(clean, 200_000, seed=1, background=0.02)
 
 
@@ -179,6 +179,7 @@ def test_a_poisson_fit_ends_at_the_maximum_of_the_likelihood(theory, seen):
     np.testing.assert_allclose(start[2:], best.x[2:], rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_errors_are_the_spread_of_repeated_measurements(theory):
     clean = simulate(theory, {"A": 11.0, "B": 5.0}, Points.table(LINE, STEPS))
     answers = [fit(theory, count(clean, 6000, seed, 0.3), background="constant", starts=1) for seed in range(24)]

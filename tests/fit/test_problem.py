@@ -64,6 +64,16 @@ def test_an_unknown_name_is_refused_with_a_suggestion(wish):
         choose(PARAMETERS, **wish)
 
 
+def test_a_name_in_the_wrong_case_is_recognised():
+    with pytest.raises(FitError, match="Did you mean 'Jp'"):
+        choose(PARAMETERS, free=["jP"])
+
+
+def test_a_parameter_is_fixed_to_a_finite_number():
+    with pytest.raises(FitError, match="J cannot be fixed"):
+        choose(PARAMETERS, fixed={"J": float("nan")})
+
+
 def test_an_unknown_name_like_no_other_gets_no_suggestion():
     with pytest.raises(FitError, match=r"called 'temperature'\. There are J, Jp, width"):
         choose(PARAMETERS, free=["temperature"])
@@ -110,6 +120,7 @@ def test_the_gradient_of_the_objective_agrees_with_central_differences(problem):
     assert problem.objective(theta) == pytest.approx(r @ r, rel=1e-12)
     gradient = 2 * J.T @ r
     for n, step in enumerate([1e-3, 1e-3, 1e-5, 1e-4]):
+
         def difference(h, n=n):
             return (problem.objective(theta + h * np.eye(4)[n]) - problem.objective(theta - h * np.eye(4)[n])) / (2 * h)
 

@@ -39,9 +39,10 @@ def main() -> None:
     except InsirenError as error:
         say(f"insiren: {error}")
         sys.exit(2)
-    except KeyboardInterrupt:
-        say("insiren: stopped; files that existed are whole.")
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == 130:  # Typer's answer to Ctrl-C
+            say("insiren: stopped; files that existed are whole.")
+        raise
     except OSError as error:
         say(f"insiren: {error.strerror or error}: {error.filename or ''}".rstrip(": "))
         sys.exit(2)

@@ -14,6 +14,7 @@ from insiren.cli.session import (
     Seed,
     Timer,
     assumptions,
+    check_file,
     check_folder,
     facts,
     load_forward,
@@ -81,6 +82,7 @@ def fit(
     Example: `insiren fit la2nio4 la2nio4-data/ --out fit-la2nio4`
     """
     check_folder(out)
+    check_file(json_, out)
     result, timer, assumed = _fit(
         forward,
         data,
@@ -210,6 +212,7 @@ def landscape(
     Example: `insiren landscape la2nio4 la2nio4-data/ --x J --y Jp --bound J=25:35 --bound Jp=-2:5 --out landscape`
     """
     check_folder(out)
+    check_file(json_, out)
     result, timer, _ = _fit(
         forward,
         data,

@@ -17,6 +17,7 @@ from insiren.cli.session import (
     Timer,
     UsageError,
     assumptions,
+    check_file,
     facts,
     load_forward,
     number,
@@ -147,6 +148,10 @@ def simulate(
     from insiren.data.files import write_csv
     from insiren.data.simulated import simulate as simulated
 
+    for file in (out, plot, json_):
+        check_file(file)
+    if plot is not None and plot.suffix not in (".png", ".svg"):
+        raise UsageError(f"--plot {plot}: a picture ends in .png or .svg.")
     source = load_forward(forward, refine)
     values = numbers(set_, "--set")
     if bool(like) == (path is not None):
@@ -236,13 +241,15 @@ def train(
         raise UsageError(f"--out {out}: a surrogate file ends in .insiren.")
     if minutes is not None and steps is not None:
         raise UsageError("Give --minutes or --steps, not both.")
-    if not out.absolute().parent.is_dir():
-        raise UsageError(f"The folder {out.parent} does not exist.")
+    for file in (out, json_):
+        check_file(file)
     simulator = exact(load_model(model))
     span = None if omega is None else span_of(omega, "--omega")
     ranges = {name: span_of(text, f"--region {name}") for name, text in pairs(region, "--region").items()}
     recipe = Recipe(seed=seed) if steps is None else Recipe(steps=steps, seed=seed)
     checkpoint = out.with_name(out.name + ".checkpoint")
+    if resume and not checkpoint.is_file():
+        raise UsageError(f"There is no {checkpoint} to go on from; train without --resume.")
     with Timer() as timer:
         timer("prepare", 0.0)
         if minutes is not None:

@@ -9,7 +9,18 @@ from typing import Annotated, Any
 
 import typer
 
-from insiren.cli.session import Json, Seed, Timer, check_folder, facts, rounded, say, whole_folder, write_json
+from insiren.cli.session import (
+    Json,
+    Seed,
+    Timer,
+    check_file,
+    check_folder,
+    facts,
+    rounded,
+    say,
+    whole_folder,
+    write_json,
+)
 
 TRUTH = {"J": 29.0, "Jp": 1.67, "q_fwhm": 0.08}
 NEUTRONS = 200_000
@@ -27,6 +38,7 @@ def demo(
     Example: `insiren demo --out demo`
     """
     check_folder(out)
+    check_file(json_, out)
     with Timer() as timer, whole_folder(out) as folder:
         content = _run(folder, seed, timer)
         made = facts(timer.seconds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import shutil
 import sys
@@ -121,9 +122,12 @@ def pairs(given: list[str], option: str) -> dict[str, str]:
 
 def number(text: str, what: str) -> float:
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
         raise UsageError(f"{what}: {text!r} is not a number.") from None
+    if not math.isfinite(value):
+        raise UsageError(f"{what}: {text!r} is not finite.")
+    return value
 
 
 def numbers(given: list[str], option: str) -> dict[str, float]:
@@ -134,7 +138,10 @@ def span_of(text: str, option: str) -> tuple[float, float]:
     low, colon, high = text.partition(":")
     if not colon:
         raise UsageError(f"{option} {text!r}: write the range as LO:HI.")
-    return number(low, option), number(high, option)
+    span = number(low, option), number(high, option)
+    if not span[0] < span[1]:
+        raise UsageError(f"{option} {text!r}: LO must lie below HI.")
+    return span
 
 
 def write_json(content: dict[str, Any], path: Path | None) -> None:
@@ -151,8 +158,7 @@ def write_json(content: dict[str, Any], path: Path | None) -> None:
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """A temporary file beside `path` that becomes it on success, and vanishes otherwise."""
-    if not path.parent.is_dir():
-        raise UsageError(f"The folder {path.parent} does not exist, so {path.name} cannot be written there.")
+    check_file(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}{path.suffix}")
     try:
         yield temporary
@@ -181,6 +187,14 @@ def whole_folder(path: Path) -> Iterator[Path]:
 def check_folder(path: Path) -> None:
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UsageError(f"{path} exists and is not an empty folder; name another --out, or remove it.")
+
+
+def check_file(path: Path | None, out: Path | None = None) -> None:
+    """Refuses a file that could not be written in the end, unless its folder is `out`, which is made on the way."""
+    if path is None or str(path) == "-" or path.parent.is_dir():
+        return
+    if out is None or path.absolute().parent != out.absolute():
+        raise UsageError(f"The folder {path.parent} does not exist, so {path.name} cannot be written there.")
 
 
 def rounded(value: float, error: float | None) -> str:

@@ -205,7 +205,10 @@ def _search(problem: Problem, starts: int, seed: int, progress: Progress) -> tup
         progress("search", 0.5 * (n + 1) / len(tried))
     alive = np.flatnonzero(np.isfinite(values))
     if not len(alive):
-        problem.forward.check(choice.values(tried[0]))
+        first = choice.values(tried[0])
+        if endless := [name for name, value in first.items() if not np.isfinite(value)]:
+            raise FitError(f"{', '.join(endless)} has no finite value at the start; correct the tie.")
+        problem.forward.check(first)
         raise FitError(
             f"None of {len(tried)} points within the bounds has a finite objective: the structure is unstable "
             "everywhere, or the data hold no signal. Change the bounds or the model."

@@ -76,12 +76,15 @@ def choose(
     known = [p.name for p in parameters]
     for name in [*wished, *fixed, *bounds, *ties, *(n for e in ties.values() for n in names(e))]:
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
+            alike = {one.lower(): one for one in known}
+            close = difflib.get_close_matches(name.lower(), alike, n=1)
+            hint = f" Did you mean {alike[close[0]]!r}?" if close else ""
             raise FitError(f"No parameter is called {name!r}.{hint} There are {', '.join(known)}.")
     for one, other in ((wished, fixed), (wished, ties), (fixed, ties)):
         if both := set(one) & set(other):
             raise FitError(f"{', '.join(sorted(both))} cannot be two of free, fixed and tied; choose one.")
+    if endless := [name for name, value in fixed.items() if not np.isfinite(value)]:
+        raise FitError(f"{', '.join(endless)} cannot be fixed to what is no finite number.")
     if chained := [n for e in ties.values() for n in names(e) if n in ties]:
         raise FitError(f"A tie may not use a tied parameter ({', '.join(chained)}); write it out.")
     chosen = [p for p in parameters if (p.free or p.name in wished) and p.name not in fixed and p.name not in ties]

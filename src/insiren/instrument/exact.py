@@ -15,14 +15,21 @@ from jaxtyping import Array, Bool, Float
 from insiren.errors import UnstableStructure
 from insiren.forward import Forward, Parameter, Parameters, Points
 from insiren.instrument.grid import RANGE, SharedGrid, shared_grid
-from insiren.instrument.resolution import energy_resolution, gaussian, q_quadrature
+from insiren.instrument.resolution import (
+    energy_resolution,
+    gaussian,
+    own_neighbours,
+    patch_moments,
+    q_quadrature,
+    with_patch,
+)
 from insiren.model.hamiltonian import CONVENTION
 from insiren.model.spec import Model
 from insiren.simulate.intensity import magnons
 from insiren.simulate.stability import require_stable
 
 GRID_NODES = 8  # in one FWHM; doubling them moves J of La2NiO4 by less than 0.001 meV
-OWN_NODES = 16  # along each axis, Gauss–Hermite, where wavevectors share no grid
+OWN_NODES = 16  # along each axis, where wavevectors share no grid
 _ZERO_MODE = 1e-4  # of the largest energy: the shift that lifts a zero mode leaves it near 1e-6
 _DRAFT_NODES = 6  # even, so that no node sits on a Goldstone point
 _CHUNK = 2048  # wavevectors diagonalised at once: enough to fill the cores, small enough for their caches
@@ -36,7 +43,7 @@ class Exact(Forward):
     Attributes:
         model: the magnet and its instrument.
         refine: factor on the nodes of the Q broadening.
-        own_nodes: Gauss–Hermite nodes along each axis for wavevectors without a shared grid.
+        own_nodes: nodes along each axis for wavevectors without a shared grid.
     """
 
     model: Model = eqx.field(static=True)
@@ -76,7 +83,9 @@ class Exact(Forward):
             "hamiltonian": CONVENTION,
             "scattering": self.model.scattering.model_dump(),
             "quadrature": {
-                "rule": "even grid shared by wavevectors, else Gauss-Hermite" if broadened else "none",
+                "rule": "even grid with patches of energy, shared by wavevectors where it can be"
+                if broadened
+                else "none",
                 "nodes_per_fwhm": GRID_NODES * self.refine if broadened else 0,
                 "own_nodes": self.own_nodes * self.refine if broadened else 1,
                 "axes": [list(a) for a in axes],
@@ -95,29 +104,37 @@ class Exact(Forward):
         require_stable(self.model, params)
 
     def spectrum(self, params: Parameters, points: Points) -> Float[Array, " d"]:
-        own = self.own_nodes * self.refine if self.own_nodes > 1 else 1
-        offsets, weight = q_quadrature(self.model.instrument.q_axes, own)
-
-        def lines(hkl: Array) -> tuple[Array, Array, Array]:
-            nodes = (hkl[:, None] + params["q_fwhm"] * offsets).reshape(-1, 3)
-            E, I = magnons(self.model, params, nodes)
-            E = E.reshape(hkl.shape[0], -1)
-            return (
-                E,
-                (I.reshape(*hkl.shape[:1], len(weight), -1) * weight[:, None]).reshape(E.shape),
-                self.fwhm(params, E),
-            )
-
-        size = max(1, _CHUNK // len(weight))
+        size = max(1, _CHUNK // self._own ** len(self.model.instrument.q_axes))
         if points.is_table:
-            return in_chunks(lambda Q, rows: line_sum(rows, *lines(Q)), size, points.hkl, points.rows).reshape(-1)
-        E, I, fwhm = in_chunks(lines, size, points.hkl)
+            rows = lambda Q, omega: line_sum(omega, *self.lines(params, Q))  # noqa: E731
+            return in_chunks(rows, size, points.hkl, points.rows).reshape(-1)
+        E, I, fwhm = in_chunks(lambda Q: self.lines(params, Q), size, points.hkl)
         return in_chunks(
             lambda omega, at: line_sum(omega[:, None], E[at], I[at], fwhm[at])[:, 0],
             max(1, _CHUNK_LINES // E.shape[1]),
             points.omega,
             points.index,
         )
+
+    @property
+    def _own(self) -> int:
+        return self.own_nodes * self.refine if self.own_nodes > 1 else 1
+
+    def lines(self, params: Parameters, hkl: Float[Array, "q 3"]) -> tuple[Array, Array, Array]:
+        """The lines seen at each wavevector, from nodes of its own: energy (meV), weight and FWHM (meV), (q, l)."""
+        axes = self.model.instrument.q_axes
+        offsets, weight = q_quadrature(axes, self._own)
+        nodes = hkl[:, None] + jnp.asarray(params["q_fwhm"]) * offsets
+        E, I = magnons(self.model, params, nodes.reshape(-1, 3))
+        shape = (hkl.shape[0], *[self._own] * len(axes), -1)
+        E, I = E.reshape(shape), I.reshape(shape)
+        variance = jnp.zeros_like(E)
+        if self._own > 1:
+            beside = zip(own_neighbours(E, len(axes)), own_neighbours(I, len(axes)), strict=True)
+            E, I, variance = patch_moments(E, I, beside)
+        fwhm = with_patch(self.fwhm(params, E), variance)
+        weighted = I.reshape(hkl.shape[0], len(weight), -1) * weight[:, None]
+        return tuple(x.reshape(hkl.shape[0], -1) for x in (E, weighted, fwhm))
 
     def fwhm(self, params: Parameters, E: Float[Array, " ..."]) -> Float[Array, " ..."]:
         """FWHM in meV of modes of energy E in meV."""
@@ -150,12 +167,14 @@ class _OnGrid(Forward):
         return self.planned / RANGE <= float(np.asarray(params["q_fwhm"])) <= self.planned * RANGE
 
     def spectrum(self, params: Parameters, points: Points) -> Float[Array, " d"]:
-        def values(nodes: Array) -> Array:
-            E, I = magnons(self.inner.model, params, nodes)
-            rows = jnp.broadcast_to(self.grid.omega, (nodes.shape[0], self.grid.omega.shape[0]))
-            return line_sum(rows, E, I, self.inner.fwhm(params, E))
-
-        return self.grid.average(in_chunks(values, _CHUNK, self.grid.nodes), jnp.asarray(params["q_fwhm"])).reshape(-1)
+        solve = lambda nodes: magnons(self.inner.model, params, nodes)  # noqa: E731
+        E, I = in_chunks(solve, _CHUNK, self.grid.nodes)
+        beside = zip(self.grid.beside_nodes(E), self.grid.beside_nodes(I), strict=True)
+        E, I, variance = patch_moments(E, I, beside)
+        fwhm = with_patch(self.inner.fwhm(params, E), variance)
+        rows = jnp.broadcast_to(self.grid.omega, (E.shape[0], self.grid.omega.shape[0]))
+        values = in_chunks(line_sum, _CHUNK, rows, E, I, fwhm)
+        return self.grid.average(values, jnp.asarray(params["q_fwhm"])).reshape(-1)
 
     def explain(self, params: Parameters, points: Points) -> Exception:
         return self.inner.explain(params, points)

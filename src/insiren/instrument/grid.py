@@ -10,14 +10,16 @@ Source: Trefethen and Weideman, SIAM Review 56, 385 (2014).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from insiren.forward import Points
-from insiren.instrument.resolution import FWHM_PER_SIGMA
+from insiren.instrument.resolution import FWHM_PER_SIGMA, PATCH
 
 RANGE = 1.6  # a plan holds for widths this factor up and down from the one it was made for
 _REACH = 3.5  # standard deviations; the Gaussian beyond holds 2e-3 of its weight in a plane, renormalised
@@ -34,6 +36,8 @@ class SharedGrid(eqx.Module):
         place: the same of the wanted wavevectors, shape (q, a).
         near: whether a node lies in the plane of a wavevector and is no padding, shape (q, g).
         omega: the energies that all wavevectors share in meV, shape (w,).
+        step: distance of neighbouring nodes along each axis, r.l.u.
+        beside: the next node down and up along each axis, or the node itself, shape (g, a, 2).
     """
 
     nodes: Float[Array, "g 3"]
@@ -41,11 +45,20 @@ class SharedGrid(eqx.Module):
     place: Float[Array, "q a"]
     near: Bool[Array, "q g"]
     omega: Float[Array, " w"]
+    step: Float[Array, ""]
+    beside: Int[Array, "g a 2"]
+
+    def beside_nodes(self, values: Float[Array, "g n"]) -> Iterator[Float[Array, "g n"]]:
+        """Values at the neighbours of each node, two an axis; at an edge the node's own."""
+        for axis in range(self.beside.shape[1]):
+            for side in range(2):
+                yield values[self.beside[:, axis, side]]
 
     def average(self, values: Float[Array, "g w"], q_fwhm: Float[Array, ""]) -> Float[Array, "q w"]:
         """The Gaussian mean around each wavevector of values at the nodes; q_fwhm in r.l.u."""
         square = sum((self.place[:, None, a] - self.node_place[None, :, a]) ** 2 for a in range(self.place.shape[1]))
-        return _average(values, q_fwhm, square, self.near)
+        of_nodes = jnp.sqrt(q_fwhm**2 - (FWHM_PER_SIGMA * PATCH * self.step) ** 2)  # the patches are the rest
+        return _average(values, of_nodes, square, self.near)
 
 
 @jax.custom_jvp
@@ -94,12 +107,13 @@ def shared_grid(
     around = np.arange(-int(np.ceil(reach)), int(np.ceil(reach)) + 1)
     cube = np.stack(np.meshgrid(*[around] * len(basis), indexing="ij"), -1).reshape(-1, len(basis))
     cube = cube[np.sum(cube**2, axis=1) <= (reach + 1) ** 2]
-    found, home = [], []
+    found, home, beside = [], [], []
     for n in range(len(planes)):
         corner = np.unique(np.floor(place[plane.reshape(-1) == n] / step).astype(int), axis=0)
         if len(corner) * len(cube) > 50 * _MOST_NODES:  # elements of the list below, before repeats are dropped
             return None
         unique = np.unique((corner[:, None] + cube).reshape(-1, len(basis)), axis=0)
+        beside.append(_neighbours(unique) + sum(len(x) for x in found))
         found.append((unique + 0.5) * step)
         home.append(np.full(len(unique), n))
     node_place, home = np.concatenate(found), np.concatenate(home)
@@ -109,10 +123,29 @@ def shared_grid(
     fill = -count % _PAD
     node_place = np.concatenate([node_place, np.repeat(node_place[:1], fill, 0)])
     home = np.concatenate([home, np.full(fill, -1)])
+    next_to = np.concatenate([np.concatenate(beside), np.zeros((fill, len(basis), 2), int)])
     return SharedGrid(
         nodes=jnp.asarray(node_place @ basis + planes[np.maximum(home, 0)]),
         node_place=jnp.asarray(node_place),
         place=jnp.asarray(place),
         near=jnp.asarray(home == plane.reshape(-1)[:, None]),
         omega=jnp.asarray(rows[0]),
+        step=jnp.asarray(step),
+        beside=jnp.asarray(next_to),
     )
+
+
+def _neighbours(places: np.ndarray) -> np.ndarray:
+    """For distinct integer places (m, a), which is one down and one up along each axis, or itself, (m, a, 2)."""
+    low = places.min(axis=0) - 1
+    extent = places.max(axis=0) - low + 2
+    stride = np.concatenate([np.cumprod(extent[::-1])[-2::-1], [1]])
+    key = (places - low) @ stride
+    order = np.argsort(key)
+    beside = np.empty((*places.shape, 2), int)
+    for axis in range(places.shape[1]):
+        for side, sign in enumerate((-1, 1)):
+            wanted = key + sign * stride[axis]
+            at = np.minimum(np.searchsorted(key[order], wanted), len(key) - 1)
+            beside[:, axis, side] = np.where(key[order][at] == wanted, order[at], np.arange(len(key)))
+    return beside

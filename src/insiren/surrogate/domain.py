@@ -13,13 +13,14 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from insiren.errors import OutsideDomain
-from insiren.forward import Parameter, Points, complete
+from insiren.forward import Parameter, Parameters, Points, complete
 from insiren.instrument.exact import Exact
 from insiren.model.crystal import lattice
 
 _TRIALS = 6  # random wavevectors, energies and parameters at which a symmetry must hold
 _FRACTION = 0.3178  # of a period, no simple one: only a spectrum that ignores an axis is the same there
 _SAME = 1e-6  # relative: a symmetry holds to rounding, a broken one is far off
+_EDGE = 1e-9  # of a range: rounding
 # Any direction inside no mirror plane picks one image of a wavevector; irrational ratios lie in none.
 _PICK = np.array([1.0, 0.7320508, 0.4142136])
 
@@ -70,19 +71,27 @@ class Domain:
         x = jnp.concatenate([folded, omega[..., None], theta], -1)
         return 2 * (x - self.lower) / (self.upper - self.lower) - 1
 
-    def refuse_outside(self, params: dict[str, float], points: Points) -> None:
-        """Raises where points or parameters lie outside.
+    def holds(self, params: Parameters) -> Array:
+        """Whether parameters lie in the box; traceable, a boolean scalar."""
+        inside = jnp.asarray(True)
+        for p in self.inputs:
+            value, edge = jnp.asarray(params[p.name]), _EDGE * (p.max - p.min)
+            inside = inside & (value >= p.min - edge) & (value <= p.max + edge)
+        return inside
+
+    def refuse_outside(self, params: dict[str, float], points: Points | None = None) -> None:
+        """Raises where parameters, or points if there are any, lie outside.
 
         Raises:
             OutsideDomain: names what lies outside and the remedy.
         """
-        edge = 1e-9  # rounding
         checks = [(p.name, np.asarray(params[p.name], float), p.min, p.max, p.unit) for p in self.inputs]
-        checks.append(("ω", np.asarray(points.omega), *self.omega, "meV"))
-        folded = np.asarray(self.fold(points.hkl))
-        checks += [("hkl"[a], folded[:, n], *self.q_range[n], "r.l.u.") for n, a in enumerate(self.axes)]
+        if points is not None:
+            checks.append(("ω", np.asarray(points.omega), *self.omega, "meV"))
+            folded = np.asarray(self.fold(points.hkl))
+            checks += [("hkl"[a], folded[:, n], *self.q_range[n], "r.l.u.") for n, a in enumerate(self.axes)]
         for name, value, low, high, unit in checks:
-            span = edge * (high - low)
+            span = _EDGE * (high - low)
             if np.any(value < low - span) or np.any(value > high + span):
                 worst = float(np.max(value)) if np.any(value > high + span) else float(np.min(value))
                 raise OutsideDomain(

@@ -16,11 +16,14 @@ FIRST = (
 )
 
 
-def _odd_polynomial(terms: int) -> np.ndarray:
-    """Coefficients of sin(x)/x in powers of x² on |x| ≤ π/2, near the best in the largest error."""
+def _odd_polynomial(terms: int) -> list[float]:
+    """Coefficients of sin(x)/x in powers of x² on |x| ≤ π/2, near the best in the largest error.
+
+    Plain numbers: numpy's would turn single precision into double.
+    """
     x = np.pi / 2 * np.cos(np.pi * (np.arange(200) + 0.5) / 400)  # Chebyshev points of the positive half
     powers = x[:, None] ** (2 * np.arange(terms) + 1)
-    return np.linalg.lstsq(powers, np.sin(x), rcond=None)[0]
+    return np.linalg.lstsq(powers, np.sin(x), rcond=None)[0].tolist()
 
 
 _SIN = _odd_polynomial(4)  # error below 1e-6, of the order of single precision

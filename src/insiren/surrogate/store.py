@@ -68,11 +68,10 @@ def load_surrogate(path: str | Path) -> Surrogate:
             [jnp.asarray(tensors[f"bias{n}"]) for n in range(layers)],
         )
         model = Model.from_dict(facts["model"], origin=f"The model in {path}")
-        domain = _domain(facts["domain"])
+        domain, scale = _domain(facts["domain"]), float(facts["scale"])
+        _check_domain(path, domain, scale, model)
         _check_shapes(path, net, domain)
-        return Surrogate(
-            net, float(facts["scale"]), domain, Exact(model, int(facts["refine"])), json.dumps(facts["provenance"])
-        )
+        return Surrogate(net, scale, domain, Exact(model, int(facts["refine"])), json.dumps(facts["provenance"]))
     except (KeyError, TypeError, ValueError, ModelError) as error:
         raise SurrogateError(f"{path} is not a whole surrogate file ({error!r}). Get or train it again.") from error
 
@@ -98,6 +97,22 @@ def _domain(facts: dict[str, Any]) -> Domain:
 def _tuples(value: Any) -> Any:
     """Lists as tuples, all the way down: what was a tuple before it went through JSON."""
     return tuple(_tuples(x) for x in value) if isinstance(value, list) else value
+
+
+def _check_domain(path: Path, domain: Domain, scale: float, model: Model) -> None:
+    n = len(domain.axes)
+    ranges = [*domain.q_range, domain.omega, *((p.min, p.max) for p in domain.inputs)]
+    known = {p.name for p in domain.inputs} | {name for name, _ in domain.fixed}
+    whole = (
+        set(domain.axes) <= {0, 1, 2}
+        and len(domain.periodic) == len(domain.q_range) == n
+        and np.shape(domain.operations)[1:] == (n, n)
+        and all(-np.inf < low < high < np.inf for low, high in ranges)
+        and known == {p.name for p in model.all_parameters}
+        and 0 < scale < np.inf
+    )
+    if not whole:
+        raise SurrogateError(f"{path}: the ranges that it learnt make no sense. Get or train it again.")
 
 
 def _check_shapes(path: Path, net: Siren, domain: Domain) -> None:
@@ -163,6 +178,7 @@ def _write(path: Path, tensors: dict[str, np.ndarray], facts: dict[str, Any]) ->
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)  # a temporary file is its owner's alone
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -176,9 +192,9 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         raise SurrogateError(f"{path} has {size:,} bytes; a surrogate never has more than {_LARGEST:,}.")
     try:
         with safe_open(path, framework="numpy") as file:
-            facts = json.loads((file.metadata() or {})["insiren"])
+            facts = dict(json.loads((file.metadata() or {})["insiren"]))
             return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise SurrogateError(
             f"{path} is truncated, altered or no file of insiren ({error}). Get or train it again."
         ) from error

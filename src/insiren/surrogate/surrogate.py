@@ -7,6 +7,7 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from insiren.errors import OutsideDomain, UnstableStructure
@@ -52,7 +53,8 @@ class Surrogate(Forward):
 
     def spectrum(self, params: Parameters, points: Points) -> Float[Array, " d"]:
         S = jnp.expm1(self.logarithm(params, points)) / self.scale
-        return jnp.where(is_stable_phase(self.simulator, dict(self.domain.fixed) | dict(params)), S, jnp.nan)
+        known = self.domain.holds(params) & is_stable_phase(self.simulator, dict(self.domain.fixed) | dict(params))
+        return jnp.where(known, S, jnp.nan)
 
     def at(self, points: Points, params: Parameters) -> Surrogate:
         """Itself; refuses points outside its domain.
@@ -67,6 +69,7 @@ class Surrogate(Forward):
         return self
 
     def check(self, params: Parameters) -> None:
+        self.domain.refuse_outside({name: float(np.asarray(x)) for name, x in params.items()})
         require_stable(self.simulator.model, dict(self.domain.fixed) | dict(params))
 
     def explain(self, params: Parameters, points: Points) -> Exception:
@@ -84,9 +87,9 @@ class Surrogate(Forward):
             OutsideDomain: a parameter, wavevector or energy lies outside what it learnt.
             UnstableStructure: there are no magnons at these parameters.
         """
-        concrete = {p.name: params.get(p.name, p.value) for p in self.domain.inputs}
-        if all(np.isscalar(x) or isinstance(x, np.ndarray) for x in concrete.values()):
-            self.domain.refuse_outside({name: float(np.asarray(x)) for name, x in concrete.items()}, points)
+        asked = {p.name: params.get(p.name, p.value) for p in self.domain.inputs}
+        if not any(isinstance(x, Tracer) for x in (*asked.values(), points.hkl, points.omega)):
+            self.domain.refuse_outside({name: float(np.asarray(x)) for name, x in asked.items()}, points)
         return super().__call__(params, points)
 
     def bands(self, params: Parameters, hkl: Float[Array, "q 3"]) -> tuple[Array, Array]:

@@ -25,8 +25,7 @@ import insiren
 from insiren.errors import SurrogateError
 from insiren.forward import Points
 from insiren.instrument.exact import Exact, in_chunks, line_sum
-from insiren.instrument.resolution import FWHM_PER_SIGMA, energy_resolution, q_quadrature
-from insiren.simulate.intensity import magnons
+from insiren.instrument.resolution import FWHM_PER_SIGMA, energy_resolution
 from insiren.surrogate.accuracy import accuracy
 from insiren.surrogate.domain import Domain, find_domain
 from insiren.surrogate.siren import Siren, siren
@@ -231,13 +230,10 @@ def draw(learner: Learner, key: PRNGKeyArray) -> tuple[Float[Array, "n e i"], Fl
     place = low + (high - low) * jax.random.uniform(keys[2], (_DRAW, len(domain.axes)), float)
     hkl = jnp.zeros((_DRAW, 3)).at[:, np.array(domain.axes)].set(place)
     folded = domain.fold(hkl)
-    offsets, weight = q_quadrature(exact.model.instrument.q_axes, exact.own_nodes)
 
     def one(row: Array, Q: Array, chance: Array, spread: Array, uniform: Array) -> tuple[Array, Array]:
         params = named(row)
-        E, I = magnons(exact.model, params, Q + params["q_fwhm"] * offsets)
-        E, I = E.reshape(1, -1), (I * weight[:, None]).reshape(1, -1)
-        fwhm = exact.fwhm(params, E)
+        E, I, fwhm = exact.lines(params, Q[None])
         line = jnp.floor(chance * E.shape[1]).astype(int)
         near = E[0, line] + _RIDGE * fwhm[0, line] / FWHM_PER_SIGMA * spread
         half = _ENERGIES // 2
@@ -263,7 +259,7 @@ def _optimiser(recipe: Recipe) -> Any:
     warm = min(500, recipe.steps // 10 + 1)
 
     def decay(rate: float) -> optax.Schedule:
-        return optax.warmup_cosine_decay_schedule(0.0, rate, warm, recipe.steps, _FLOOR)
+        return optax.warmup_cosine_decay_schedule(0.0, rate, warm, max(recipe.steps, warm + 1), _FLOOR)
 
     return muon(decay(recipe.matrix_rate), adam_learning_rate=decay(recipe.rate))
 
