@@ -8,7 +8,16 @@ import pytest
 
 import systems
 from insiren.errors import ModelError
-from insiren.instrument.resolution import energy_resolution, gaussian, instruments, q_quadrature
+from insiren.instrument.resolution import (
+    PATCH,
+    energy_resolution,
+    gaussian,
+    instruments,
+    own_neighbours,
+    patch_moments,
+    q_quadrature,
+    with_patch,
+)
 from insiren.model.spec import Model, load_model
 
 
@@ -65,12 +74,24 @@ def test_an_unknown_instrument_is_named_with_the_nearest_one():
         energy_resolution(with_instrument(resolution="sequoia-190"))
 
 
-def test_the_quadrature_has_the_moments_of_a_gaussian_of_fwhm_one():
-    offsets, weight = q_quadrature(((1.0, 0.0, 0.0), (0.0, 1.0, 0.0)), 5)
-    assert offsets.shape == (25, 3)
+def test_nodes_and_patches_together_have_the_width_that_was_asked():
+    offsets, weight = q_quadrature(((1.0, 0.0, 0.0), (0.0, 1.0, 0.0)), 8)
+    assert offsets.shape == (64, 3)
     np.testing.assert_allclose(weight.sum(), 1.0, rtol=1e-12)
-    sigma2 = 1 / (8 * np.log(2))
+    step = offsets[1, 1] - offsets[0, 1]
+    sigma2 = 1 / (8 * np.log(2)) - (PATCH * step) ** 2
     np.testing.assert_allclose(
         np.einsum("m,ma,mb->ab", weight, offsets, offsets), np.diag([sigma2, sigma2, 0]), atol=1e-12
     )
-    np.testing.assert_allclose(weight @ offsets[:, 0] ** 4, 3 * sigma2**2, rtol=1e-12)
+
+
+def test_a_steep_straight_ridge_comes_out_as_its_gaussian_from_few_nodes():
+    slope, fwhm = 100.0, 1.0  # meV per r.l.u. and meV: the ridge crosses many widths between two nodes
+    offsets, weight = q_quadrature(((1.0, 0.0, 0.0),), 16)
+    E, one = slope * jnp.asarray(offsets[:, :1]), jnp.ones((16, 1))
+    E, seen, variance = patch_moments(E, one, zip(own_neighbours(E, 1), own_neighbours(one, 1), strict=True))
+    omega = np.linspace(-40.0, 40.0, 161)
+    S = np.sum(weight * np.asarray(gaussian(omega[:, None], E[:, 0], with_patch(fwhm, variance[:, 0]))), axis=1)
+    expected = np.asarray(gaussian(omega, 0.0, np.hypot(fwhm, slope)))
+    np.testing.assert_allclose(seen, 1.0)
+    np.testing.assert_allclose(S, expected, atol=0.01 * expected.max())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -10,6 +11,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
+import insiren
 from insiren.errors import OutsideDomain, UnstableStructure
 from insiren.forward import Forward, Parameter, Parameters, Points
 from insiren.instrument.exact import Exact
@@ -91,6 +93,10 @@ class Surrogate(Forward):
         if not any(isinstance(x, Tracer) for x in (*asked.values(), points.hkl, points.omega)):
             self.domain.refuse_outside({name: float(np.asarray(x)) for name, x in asked.items()}, points)
         return super().__call__(params, points)
+
+    def save(self, path: str | Path) -> None:
+        """Writes it as a surrogate file, see `save_surrogate`."""
+        insiren.save_surrogate(self, path)
 
     def bands(self, params: Parameters, hkl: Float[Array, "q 3"]) -> tuple[Array, Array]:
         """Energies and weights by the exact simulator, for overlays."""
