@@ -134,7 +134,8 @@ class Exact(Forward):
             E, I, variance = patch_moments(E, I, beside)
         fwhm = with_patch(self.fwhm(params, E), variance)
         weighted = I.reshape(hkl.shape[0], len(weight), -1) * weight[:, None]
-        return tuple(x.reshape(hkl.shape[0], -1) for x in (E, weighted, fwhm))
+        q = hkl.shape[0]
+        return E.reshape(q, -1), weighted.reshape(q, -1), fwhm.reshape(q, -1)
 
     def fwhm(self, params: Parameters, E: Float[Array, " ..."]) -> Float[Array, " ..."]:
         """FWHM in meV of modes of energy E in meV."""
