@@ -52,7 +52,7 @@ def magnons(model: Model, params: Parameters, hkl: Float[Array, "q 3"]) -> tuple
 def bands(model: Model, hkl: ArrayLike, params: Parameters | None = None) -> tuple[Array, Array]:
     """Magnon energies and spin correlations.
 
-    S^ab(Q) of a mode m is ⟨0|S^a(Q)†|m⟩⟨m|S^b(Q)|0⟩ with S(Q) = Σ e^(2πi Q·r) S_r, at T = 0, without
+    S^ab(Q) of a mode m is `⟨0|S^a(Q)†|m⟩⟨m|S^b(Q)|0⟩` with S(Q) = Σ e^(2πi Q·r) S_r, at T = 0, without
     form factor, g or other factors.
 
     Args:
