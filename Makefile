@@ -25,8 +25,8 @@ demo: $(RUNTIME)  ## run the whole pipeline on what is bundled; the page is OUT/
 
 # The slow tests are asked for only where there are some: pytest calls an empty selection a failure.
 test: $(DEVELOP)  ## run the quick tests, then the slow ones
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
-	@if grep -rqs "mark\.slow" tests; then set -x; $(BIN)/python -m pytest -n $(WORKERS) -m slow; fi
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow"
+	@if grep -rqs "mark\.slow" tests; then set -x; $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m slow; fi
 
 check: lint docs  ## format, lint, types, import order, and the documentation without a warning
 

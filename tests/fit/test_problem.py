@@ -85,6 +85,11 @@ def test_bounds_that_hold_nothing_or_everything_are_refused(bounds):
         choose(PARAMETERS, bounds={"J": bounds})
 
 
+def test_bounds_of_a_parameter_that_is_not_free_are_refused():
+    with pytest.raises(FitError, match="width has bounds but is not free"):
+        choose(PARAMETERS, bounds={"width": (0.5, 2.0)})
+
+
 def test_with_nothing_free_there_is_nothing_to_fit():
     with pytest.raises(FitError, match="nothing to fit; free one"):
         choose(PARAMETERS, fixed={"J": 29.0, "Jp": 1.0})

@@ -90,6 +90,8 @@ def choose(
     chosen = [p for p in parameters if (p.free or p.name in wished) and p.name not in fixed and p.name not in ties]
     if not chosen:
         raise FitError("No parameter is free, so there is nothing to fit; free one with --free NAME.")
+    if idle := sorted(set(bounds) - {p.name for p in chosen}):
+        raise FitError(f"{', '.join(idle)} has bounds but is not free; free it as well, or leave the bounds out.")
     rest = {p.name: float(fixed.get(p.name, p.value)) for p in parameters if p not in chosen and p.name not in ties}
     return Choice(tuple(_bounded(p, bounds.get(p.name)) for p in chosen), tuple(rest.items()), tuple(ties.items()))
 

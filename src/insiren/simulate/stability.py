@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from insiren.errors import UnstableStructure
+from insiren.errors import ModelError, UnstableStructure
 from insiren.forward import Parameters
 from insiren.model.hamiltonian import couplings
 from insiren.model.spec import Model
@@ -91,8 +91,10 @@ def require_stable(model: Model, params: Parameters, hkl: Float[Array, "q 3"] | 
     grid = zone_grid(model)
     points = grid if hkl is None else np.concatenate([grid, np.asarray(hkl)])
     low, largest = (np.asarray(x) for x in _lowest(model, params, jnp.asarray(points)))
+    if not np.all(np.isfinite(low)):
+        raise ModelError(f"H(Q) is not finite{at}: an expression of the model has no value there. Narrow the bounds.")
     if not np.all(low >= EIGENVALUE * largest):
-        worst = int(np.nanargmin(low))
+        worst = int(np.argmin(low))
         bad = int(np.sum(~(low >= EIGENVALUE * largest)))
         h, k, l = (round(float(x), 4) + 0.0 for x in points[worst])
         raise UnstableStructure(
