@@ -86,7 +86,7 @@ def around(
     fit: Fit,
     x: str | None = None,
     y: str | None = None,
-    points: int = 11,
+    points: int = 9,
     reach: float = 4.0,
     progress: Progress = lambda stage, fraction: None,
 ) -> Landscape:

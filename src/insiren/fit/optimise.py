@@ -217,7 +217,7 @@ def _search(problem: Problem, starts: int, seed: int, progress: Progress) -> tup
     best = [n for n in alive[np.argsort(values[alive])] if n not in raw][:_DESCENTS]
     ends = []
     for n, which in enumerate([*best, *raw]):
-        ends.append(_descend(rough, tried[which], 40))
+        ends.append(_descend(rough, tried[which], 40, rough=True))
         progress("search", 0.5 + 0.5 * (n + 1) / (len(best) + len(raw)))
     ranked = sorted(ends, key=lambda end: end.cost)
     winner, distinct = ranked[0], [ranked[0].x]
@@ -250,7 +250,9 @@ def _rough(problem: Problem, seed: int) -> Problem:
     return Problem(draft, (draft,) * len(points), tuple(points), tuple(data), problem.choice, problem.kind)
 
 
-def _descend(problem: Problem, start: np.ndarray, evaluations: int) -> scipy.optimize.OptimizeResult:
+def _descend(
+    problem: Problem, start: np.ndarray, evaluations: int, rough: bool = False
+) -> scipy.optimize.OptimizeResult:
     """A local minimum within the bounds, by a trust-region Gauss–Newton method.
 
     Steps into the unstable phase, where the residual is NaN, are shortened until they stay out.
@@ -269,7 +271,9 @@ def _descend(problem: Problem, start: np.ndarray, evaluations: int) -> scipy.opt
         inside = start
     options: dict[str, Any] = {"jac": slope, "bounds": (choice.lower, choice.upper), "x_scale": width, "gtol": None}
     with np.errstate(all="ignore"):  # where no ridge crosses the data the residual is flat, and its gradient 0
-        return scipy.optimize.least_squares(value, inside, xtol=1e-7, ftol=1e-10, max_nfev=evaluations, **options)
+        return scipy.optimize.least_squares(
+            value, inside, xtol=1e-5 if rough else 1e-7, ftol=1e-6 if rough else 1e-10, max_nfev=evaluations, **options
+        )
 
 
 def _refine(
