@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -28,52 +28,66 @@ from insiren.cli.session import (
     write_json,
 )
 
-if TYPE_CHECKING:
-    pass
+Preset = Annotated[str | None, typer.Option("--preset", help="paper: its Pearson objective and Adam descents.")]
+Objective = Annotated[
+    str | None,
+    typer.Option("--objective", help="gaussian, poisson (counts) or pearson; by default poisson where counts exist."),
+]
+Background = Annotated[str, typer.Option("--background", help="per-energy, constant, savgol or none.")]
+Fix = Annotated[list[str], typer.Option("--fix", metavar="NAME=VALUE", help="Fix a parameter.")]
+Free = Annotated[list[str], typer.Option("--free", metavar="NAME", help="Free a parameter.")]
+Bound = Annotated[list[str], typer.Option("--bound", metavar="NAME=LO:HI", help="Bounds of a parameter.")]
+Tie = Annotated[list[str], typer.Option("--tie", metavar="NAME=EXPRESSION", help="Let a parameter follow others.")]
+Starts = Annotated[
+    int, typer.Option("--starts", min=1, help="Raw starts whose descents are counted; Adam descents with the preset.")
+]
+SigmaFloor = Annotated[
+    float | None, typer.Option("--sigma-floor", min=0, help="Raise smaller σ to it; by default as the reader advises.")
+]
+SigmaMax = Annotated[
+    float | None,
+    typer.Option("--sigma-max", min=0, help="Leave out pixels with larger σ; by default as the reader advises."),
+]
+Refine = Annotated[int, typer.Option("--refine", min=1, help="Factor on the quadrature nodes of the Q broadening.")]
+Smear = Annotated[
+    float | None, typer.Option("--smear", min=0, help="Smear images along the path, σ in pixels (the paper: 5).")
+]
+
+
+class Wishes(NamedTuple):
+    """The options of a fit as the command line gives them."""
+
+    preset: str | None
+    objective: str | None
+    background: str
+    fix: list[str]
+    free: list[str]
+    bound: list[str]
+    tie: list[str]
+    starts: int
+    sigma_floor: float | None
+    sigma_max: float | None
+    refine: int
+    smear: float | None
+    seed: int
 
 
 def fit(
     forward: ForwardName,
     data: DataNames,
     out: Annotated[Path, typer.Option("--out", help="The folder to write: fit.json and report.html.")],
-    preset: Annotated[
-        str | None, typer.Option("--preset", help="paper: its Pearson objective, background and Adam descents.")
-    ] = None,
-    objective: Annotated[
-        str | None,
-        typer.Option(
-            "--objective", help="gaussian, poisson (counts) or pearson; by default poisson where counts exist."
-        ),
-    ] = None,
-    background: Annotated[
-        str, typer.Option("--background", help="per-energy, constant, savgol or none.")
-    ] = "per-energy",
-    fix: Annotated[list[str], typer.Option("--fix", metavar="NAME=VALUE", help="Fix a parameter.")] = [],  # noqa: B006
-    free: Annotated[list[str], typer.Option("--free", metavar="NAME", help="Free a parameter.")] = [],  # noqa: B006
-    bound: Annotated[list[str], typer.Option("--bound", metavar="NAME=LO:HI", help="Bounds of a parameter.")] = [],  # noqa: B006
-    tie: Annotated[
-        list[str], typer.Option("--tie", metavar="NAME=EXPRESSION", help="Let a parameter follow others.")
-    ] = [],  # noqa: B006
-    starts: Annotated[
-        int,
-        typer.Option(
-            "--starts", min=1, help="Raw starts whose descents are counted (or Adam descents, with the preset)."
-        ),
-    ] = 10,
-    sigma_floor: Annotated[
-        float | None,
-        typer.Option("--sigma-floor", min=0, help="Raise smaller σ to it; by default as the reader advises."),
-    ] = None,
-    sigma_max: Annotated[
-        float | None,
-        typer.Option("--sigma-max", min=0, help="Leave out pixels with larger σ; by default as the reader advises."),
-    ] = None,
-    refine: Annotated[
-        int, typer.Option("--refine", min=1, help="Factor on the quadrature nodes of the Q broadening.")
-    ] = 1,
-    smear: Annotated[
-        float | None, typer.Option("--smear", min=0, help="Smear images along the path, σ in pixels (the paper: 5).")
-    ] = None,
+    preset: Preset = None,
+    objective: Objective = None,
+    background: Background = "per-energy",
+    fix: Fix = [],  # noqa: B006
+    free: Free = [],  # noqa: B006
+    bound: Bound = [],  # noqa: B006
+    tie: Tie = [],  # noqa: B006
+    starts: Starts = 10,
+    sigma_floor: SigmaFloor = None,
+    sigma_max: SigmaMax = None,
+    refine: Refine = 1,
+    smear: Smear = None,
     seed: Seed = 0,
     json_: Json = None,
 ) -> None:
@@ -83,23 +97,10 @@ def fit(
     """
     check_folder(out)
     check_file(json_, out)
-    result, timer, assumed = _fit(
-        forward,
-        data,
-        preset,
-        objective,
-        background,
-        fix,
-        free,
-        bound,
-        tie,
-        starts,
-        sigma_floor,
-        sigma_max,
-        refine,
-        smear,
-        seed,
+    wishes = Wishes(
+        preset, objective, background, fix, free, bound, tie, starts, sigma_floor, sigma_max, refine, smear, seed
     )
+    result, timer, assumed = _fit(forward, data, wishes)
     content = deliver(result, timer, out, assumed)
     write_json(content, json_)
     if str(json_) != "-":
@@ -107,49 +108,45 @@ def fit(
         print(f"report: {out / 'report.html'}")
 
 
-def _fit(
-    forward,
-    data,
-    preset,
-    objective,
-    background,
-    fix,
-    free,
-    bound,
-    tie,
-    starts,
-    sigma_floor,
-    sigma_max,
-    refine,
-    smear,
-    seed,
-):
+def _fit(forward: str, data: list[Path], wishes: Wishes) -> tuple[Any, Timer, dict[str, list[str]]]:
     """Reads, fits and times; the options as the command line gives them."""
     with Timer() as timer:
         timer("read", 0.0)
         sets = read_all(data)
-        source = load_forward(forward, refine)
-        fixed = numbers(fix, "--fix")
-        if smear:
+        source = load_forward(forward, wishes.refine)
+        fixed = numbers(wishes.fix, "--fix")
+        if wishes.smear:
             from insiren.instrument.smear import PathSmeared
 
-            source = PathSmeared(source, smear)
-        if preset == "paper" and "q_fwhm" not in {
+            source = PathSmeared(source, wishes.smear)
+        if wishes.preset == "paper" and "q_fwhm" not in {
             **fixed,
-            **dict.fromkeys(free),
-            **pairs(tie, "--tie"),
-            **pairs(bound, "--bound"),
+            **dict.fromkeys(wishes.free),
+            **pairs(wishes.tie, "--tie"),
+            **pairs(wishes.bound, "--bound"),
         }:
             # the paper has no Q broadening of this kind: none, or the least that a surrogate learnt
             lowest = [p.min for p in source.parameters if p.name == "q_fwhm" and source.exact is not None]
             fixed["q_fwhm"] = lowest[0] if lowest else 0.0
         from insiren.fit.optimise import fit as run
 
+        bounds = {name: span_of(text, f"--bound {name}") for name, text in pairs(wishes.bound, "--bound").items()}
         result = run(
-            source, sets, objective, background, free, fixed,  # type: ignore[arg-type]
-            {name: span_of(text, f"--bound {name}") for name, text in pairs(bound, "--bound").items()},
-            pairs(tie, "--tie"), starts, seed, preset, sigma_floor, sigma_max, timer,
-        )  # fmt: skip
+            source,
+            sets,
+            wishes.objective,  # type: ignore[arg-type]  # checked by the fit
+            wishes.background,  # type: ignore[arg-type]
+            wishes.free,
+            fixed,
+            bounds,
+            pairs(wishes.tie, "--tie"),
+            wishes.starts,
+            wishes.seed,
+            wishes.preset,
+            wishes.sigma_floor,
+            wishes.sigma_max,
+            timer,
+        )
     return result, timer, assumptions(sets)
 
 
@@ -190,20 +187,18 @@ def landscape(
     y: Annotated[str, typer.Option("--y", help="Parameter along y.")],
     out: Annotated[Path, typer.Option("--out", help="The folder to write: landscape.json and landscape.svg.")],
     points: Annotated[int, typer.Option("--points", min=3, help="Along each axis.")] = 41,
-    preset: Annotated[str | None, typer.Option("--preset", help="As for fit.")] = None,
-    objective: Annotated[str | None, typer.Option("--objective", help="As for fit.")] = None,
-    background: Annotated[str, typer.Option("--background", help="As for fit.")] = "per-energy",
-    fix: Annotated[list[str], typer.Option("--fix", metavar="NAME=VALUE", help="As for fit.")] = [],  # noqa: B006
-    free: Annotated[list[str], typer.Option("--free", metavar="NAME", help="As for fit.")] = [],  # noqa: B006
-    bound: Annotated[
-        list[str], typer.Option("--bound", metavar="NAME=LO:HI", help="As for fit; of x and y, the range shown.")
-    ] = [],  # noqa: B006
-    tie: Annotated[list[str], typer.Option("--tie", metavar="NAME=EXPRESSION", help="As for fit.")] = [],  # noqa: B006
-    starts: Annotated[int, typer.Option("--starts", min=1, help="As for fit.")] = 10,
-    sigma_floor: Annotated[float | None, typer.Option("--sigma-floor", min=0, help="As for fit.")] = None,
-    sigma_max: Annotated[float | None, typer.Option("--sigma-max", min=0, help="As for fit.")] = None,
-    refine: Annotated[int, typer.Option("--refine", min=1, help="As for fit.")] = 1,
-    smear: Annotated[float | None, typer.Option("--smear", min=0, help="As for fit.")] = None,
+    preset: Preset = None,
+    objective: Objective = None,
+    background: Background = "per-energy",
+    fix: Fix = [],  # noqa: B006
+    free: Free = [],  # noqa: B006
+    bound: Bound = [],  # noqa: B006
+    tie: Tie = [],  # noqa: B006
+    starts: Starts = 10,
+    sigma_floor: SigmaFloor = None,
+    sigma_max: SigmaMax = None,
+    refine: Refine = 1,
+    smear: Smear = None,
     seed: Seed = 0,
     json_: Json = None,
 ) -> None:
@@ -213,23 +208,10 @@ def landscape(
     """
     check_folder(out)
     check_file(json_, out)
-    result, timer, _ = _fit(
-        forward,
-        data,
-        preset,
-        objective,
-        background,
-        fix,
-        free,
-        bound,
-        tie,
-        starts,
-        sigma_floor,
-        sigma_max,
-        refine,
-        smear,
-        seed,
+    wishes = Wishes(
+        preset, objective, background, fix, free, bound, tie, starts, sigma_floor, sigma_max, refine, smear, seed
     )
+    result, timer, _ = _fit(forward, data, wishes)
     from insiren.fit.landscape import over_bounds
     from insiren.report import landscape_figure
 

@@ -1,0 +1,127 @@
+"""The answer at a minimum: covariance, errors, what each data set looks like, and the check of a surrogate."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from insiren.data.spectrum import Measured
+from insiren.fit.objective import Kind, deviance, profile
+from insiren.fit.problem import Choice, Problem
+from insiren.fit.result import Fit, Map
+
+_EDGE = 1e-4  # of the width of a bound: closer counts as at the bound
+_BLIND = 1e-12  # of the largest eigenvalue of JᵀJ: smaller ones are rounding
+
+
+def answer_at(
+    problem: Problem, theta: np.ndarray, maps: list[Measured], background: str, starts: tuple[int, int]
+) -> Fit:
+    """The answer at a minimum θ of a problem.
+
+    Args:
+        problem: prepared near θ.
+        theta: values of the free parameters, shape (p,).
+        maps: the data sets, in the order of the problem's.
+        background: how the background was treated.
+        starts: raw starts, and how many agree.
+
+    Raises:
+        ModelError: the structure is not stable at θ (`UnstableStructure`), or θ lies outside a surrogate's domain.
+    """
+    choice, kind = problem.choice, problem.kind
+    named = {name: float(value) for name, value in choice.values(theta).items()}
+    problem.forward.check(named)
+    width = choice.upper - choice.lower
+    edge = (theta - choice.lower < _EDGE * width) | (choice.upper - theta < _EDGE * width)
+    residual, J = problem.jacobian(theta)
+    n_data = sum(int(m.used.sum()) for m in maps)
+    nuisance = 0 if kind == "pearson" else sum(1 + _groups_used(m, t) for m, t in zip(maps, problem.data, strict=True))
+    freedom = max(1, n_data - nuisance - int(np.sum(~edge)))
+    covariance, noise = _covariance(J, edge, float(residual @ residual), freedom, kind)
+    models = [profile(S, t) for S, t in zip(problem.spectra(theta), problem.data, strict=True)]
+    objective = float(residual @ residual)
+    if kind == "poisson":
+        objective = sum(deviance(m, p) for m, p in zip(maps, models, strict=True))
+    return Fit(
+        parameters=choice.free,
+        fixed=choice.fixed,
+        ties=choice.ties,
+        values=named,
+        errors=_errors(choice, theta, covariance),
+        covariance=covariance,
+        at_bound=tuple(bool(e) for e in edge),
+        description=problem.forward.describe(),
+        objective=kind,
+        background=background,
+        objective_value=objective,
+        chi2_reduced=None if kind == "pearson" else objective / freedom,
+        noise=noise,
+        starts=starts,
+        maps=tuple(Map(m, np.asarray(t.intensity), p) for m, t, p in zip(maps, problem.data, models, strict=True)),
+        surrogate_check=_check_surrogate(problem, theta),
+        problem=problem,
+    )
+
+
+def _groups_used(measured: Measured, data: Any) -> int:
+    groups = data.groups.shape[0]
+    return len(np.unique(np.asarray(data.group)[measured.used])) if groups else 0
+
+
+def _covariance(J: np.ndarray, edge: np.ndarray, square: float, freedom: int, kind: Kind) -> tuple[np.ndarray, float]:
+    """Covariance of the free parameters, NaN for those at a bound or without effect, and the noise factor in it.
+
+    The inverse of JᵀJ, times the reduced χ² where that is above 1: a misfit larger than the
+    quoted σ must widen the error. The Pearson residual has no σ of its own, so there the
+    residual alone sets the noise. A combination of parameters that changes nothing gets a huge
+    variance, never none.
+    """
+    noise = square / freedom if kind == "pearson" else max(1.0, square / freedom)
+    covariance = np.full((len(edge), len(edge)), np.nan)
+    size = np.linalg.norm(J, axis=0)
+    sound = ~edge & (size > 0)
+    if sound.any():
+        inside = J[:, sound] / size[sound]
+        value, vector = np.linalg.eigh(inside.T @ inside)
+        part = (vector / np.maximum(value, _BLIND * value[-1])) @ vector.T / np.outer(size[sound], size[sound])
+        covariance[np.ix_(sound, sound)] = noise * part
+    return covariance, noise
+
+
+def _errors(choice: Choice, theta: np.ndarray, covariance: np.ndarray) -> dict[str, float | None]:
+    """Standard errors: of free parameters, of tied ones through their expression, None where there is none."""
+    known = np.isfinite(np.diag(covariance))
+    errors: dict[str, float | None] = {name: None for name, _ in choice.fixed}
+    slopes = jax.jacfwd(choice.values)(jnp.asarray(theta)) if choice.ties else {}
+    for n, name in enumerate(choice.names):
+        errors[name] = float(np.sqrt(covariance[n, n])) if known[n] else None
+    for name, _ in choice.ties:
+        slope = np.asarray(slopes[name])
+        variance = slope[known] @ covariance[np.ix_(known, known)] @ slope[known]
+        errors[name] = None if slope[~known].any() else float(np.sqrt(variance))
+    return errors
+
+
+def _check_surrogate(problem: Problem, theta: np.ndarray) -> dict[str, Any] | None:
+    """Where the exact simulator would put the answer of a surrogate, by one Gauss–Newton step."""
+    exact = problem.forward.exact
+    if exact is None:
+        return None
+    known = {*problem.choice.names, *dict(problem.choice.fixed), *dict(problem.choice.ties)}
+    rest = tuple((p.name, p.value) for p in exact.parameters if p.name not in known)
+    choice = dataclasses.replace(problem.choice, fixed=(*problem.choice.fixed, *rest))
+    peer = dataclasses.replace(problem, forward=exact.given(dict(choice.fixed)), choice=choice).near(theta)
+    residual, J = peer.jacobian(theta)
+    step = -np.linalg.lstsq(J, residual, rcond=None)[0]
+    names = problem.choice.names
+    return {
+        "exact": dict(zip(names, (theta + step).tolist(), strict=True)),
+        "shift": dict(zip(names, step.tolist(), strict=True)),
+        "objective_surrogate": problem.objective(theta),
+        "objective_exact": float(residual @ residual),
+    }
