@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, get_args
 
 import numpy as np
@@ -98,10 +99,10 @@ def fit(
     problem = Problem(ready, (ready,) * len(maps), tuple(m.points for m in maps), targets, choice, kind)
     if preset == "paper":
         return _paper(problem, maps, background, starts, seed, dark, progress)
-    ends, agree = _search(problem, starts, seed, progress)
-    progress("compile", 0.0)
-    problem = problem.near(ends[0])
-    problem.jacobian(ends[0])
+    with ThreadPoolExecutor(1) as beside:  # compiles what comes next while this thread searches
+        ends, agree, prepared = _search(problem, starts, seed, progress, beside)
+        progress("compile", 0.0)
+        problem = prepared.result()
     progress("fit", 0.0)
     theta, problem = _refine(problem, ends, maps, progress)
     progress("errors", 0.0)
@@ -188,10 +189,14 @@ def _check_options(kind: str, background: str, maps: list[Measured], starts: int
         raise FitError(f"starts = {starts}: at least one is needed.")
 
 
-def _search(problem: Problem, starts: int, seed: int, progress: Progress) -> tuple[list[np.ndarray], int]:
-    """The best minima of the rough problem, best first, and how many raw starts descend to the first."""
+def _search(
+    problem: Problem, starts: int, seed: int, progress: Progress, beside: ThreadPoolExecutor
+) -> tuple[list[np.ndarray], int, Future[Problem]]:
+    """The best minima of the rough problem, best first, how many raw starts descend to the first, and `_ready`."""
+    progress("search", 0.0)
     rough = _rough(problem, seed)
     choice = problem.choice
+    beside.submit(rough.jacobian, np.array([p.value for p in choice.free]))
     width = choice.upper - choice.lower
     sobol = qmc.Sobol(len(width), rng=seed).random(max(_SCREENED, 1 << int(np.ceil(np.log2(starts)))))
     tried = choice.lower + sobol * width
@@ -216,6 +221,8 @@ def _search(problem: Problem, starts: int, seed: int, progress: Progress) -> tup
     for n, which in enumerate([*best, *raw]):
         ends.append(_descend(rough, tried[which], 40, rough=True))
         progress("search", 0.5 + 0.5 * (n + 1) / (len(best) + len(raw)))
+        if n + 1 == max(1, len(best)):  # the best screened have found the minimum in all likelihood
+            prepared = beside.submit(_ready, problem, min(ends, key=lambda end: end.cost).x)
     ranked = sorted(ends, key=lambda end: end.cost)
     winner, distinct = ranked[0], [ranked[0].x]
     for end in ranked[1:]:
@@ -223,7 +230,15 @@ def _search(problem: Problem, starts: int, seed: int, progress: Progress) -> tup
         if apart and len(distinct) < _FINALISTS and end.cost < _CLOSE * winner.cost:
             distinct.append(end.x)
     same = [bool(np.all(np.abs(end.x - winner.x) < _AGREE * width)) for end in ends[len(best) :]]
-    return distinct, sum(same)
+    return distinct, sum(same), prepared
+
+
+def _ready(problem: Problem, theta: np.ndarray) -> Problem:
+    """The problem prepared near θ, with its functions compiled."""
+    near = problem.near(theta)
+    near.objective(theta)
+    near.jacobian(theta)
+    return near
 
 
 def _rough(problem: Problem, seed: int) -> Problem:

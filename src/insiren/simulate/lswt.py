@@ -123,8 +123,9 @@ def _require_turning_symmetry(model: Model, cell: MagneticCell) -> None:
 def _drawn(model: Model, function: Callable[[Model, Parameters], Any]) -> Any:
     """A function of a model at parameters drawn at random."""
     rng = np.random.default_rng(0)
-    with jax.ensure_compile_time_eval():
-        return function(model, {p.name: jnp.asarray(rng.uniform(0.5, 1.5)) for p in model.all_parameters})
+    drawn = {p.name: np.asarray(rng.uniform(0.5, 1.5)) for p in model.all_parameters}
+    # Compiled ahead, it runs as one function also while another is traced; piece by piece it would take seconds.
+    return jax.jit(function, static_argnums=0).lower(model, drawn).compile()(drawn)
 
 
 def bond_exchange(model: Model, terms: Couplings) -> Float[Array, "b 3 3"]:
