@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -50,53 +50,111 @@ class Parameter:
     label: str = ""
 
 
+class Bins(NamedTuple):
+    """Over what the spectrum is averaged around each point; the default is the point itself.
+
+    Attributes:
+        hkl: full edges of a bin in Q, each a vector in r.l.u.; a powder has none.
+        Q_abs: full width of a bin in |Q| of a powder, 1/Å.
+        omega: full width in energy, meV.
+    """
+
+    hkl: tuple[tuple[float, float, float], ...] = ()
+    Q_abs: float = 0.0
+    omega: float = 0.0
+
+
+_POINT = Bins()
+_NOTHING = np.zeros(0)
+
+
 class Points(eqx.Module):
     """Where a spectrum is wanted: unique wavevectors and the energies asked of each.
 
     Given one wavevector a data point, the unique ones are found here. A full table, every
-    row of ω for its own wavevector, is `Points.table`; simulators are faster on it.
+    row of ω for its own wavevector, is `Points.table`; simulators are faster on it. A
+    powder has |Q| in place of wavevectors.
 
     Attributes:
-        hkl: unique wavevectors in r.l.u., shape (q, 3).
+        hkl: unique wavevectors in r.l.u., shape (q, 3); (q, 0) for a powder.
         omega: energy transfer of each data point in meV, shape (d,).
         index: which wavevector each data point belongs to, shape (d,).
         is_table: whether the data points are all energies of the first wavevector, then
             all of the second, and so on, the same number of each.
+        Q_abs: |Q| of a powder in 1/Å, shape (q,); None for a single crystal.
+        bins: the bin around each point.
     """
 
-    hkl: Float[Array, "q 3"]
+    hkl: Float[Array, "q r"]
     omega: Float[Array, " d"]
     index: Int[Array, " d"]
     is_table: bool = eqx.field(static=True)
+    Q_abs: Float[Array, " q"] | None
+    bins: Bins = eqx.field(static=True)
 
-    def __init__(self, hkl: ArrayLike, omega: ArrayLike, index: ArrayLike | None = None, *, is_table: bool = False):
+    def __init__(
+        self,
+        hkl: ArrayLike | None = None,
+        omega: ArrayLike = _NOTHING,
+        index: ArrayLike | None = None,
+        *,
+        Q_abs: ArrayLike | None = None,
+        is_table: bool = False,
+        bins: Bins = _POINT,
+    ):
+        if (hkl is None) == (Q_abs is None):
+            raise ValueError("Points have wavevectors hkl or, for a powder, Q_abs; give one of them.")
+        place = np.asarray(Q_abs, float)[:, None] if hkl is None else hkl
         if index is None:
-            if len(np.shape(hkl)) != 2 or np.shape(hkl)[0] != np.shape(omega)[0]:
-                raise ValueError(f"hkl {np.shape(hkl)} and omega {np.shape(omega)} do not name the same points.")
-            hkl, index = np.unique(np.asarray(hkl, float), axis=0, return_inverse=True)
+            if len(np.shape(place)) != 2 or np.shape(place)[0] != np.shape(omega)[0]:
+                shape = np.shape(place if Q_abs is None else Q_abs)
+                raise ValueError(f"hkl {shape} and omega {np.shape(omega)} do not name the same points.")
+            place, index = np.unique(np.asarray(place, float), axis=0, return_inverse=True)
             index = index.reshape(-1)
-        self.hkl = jnp.asarray(hkl, float)
+        self.hkl = jnp.zeros((np.shape(place)[0], 0)) if hkl is None else jnp.asarray(place, float)
+        self.Q_abs = jnp.asarray(np.asarray(place)[:, 0]) if hkl is None else None
         self.omega = jnp.asarray(omega, float)
         self.index = jnp.asarray(index)
         self.is_table = is_table
+        self.bins = bins
 
     @classmethod
-    def table(cls, hkl: ArrayLike, omega: ArrayLike) -> Points:
+    def table(
+        cls,
+        hkl: ArrayLike | None = None,
+        omega: ArrayLike = _NOTHING,
+        *,
+        Q_abs: ArrayLike | None = None,
+        bins: Bins = _POINT,
+    ) -> Points:
         """Points of a full table.
 
         Args:
             hkl: wavevectors in r.l.u., shape (q, 3), kept in their order, repeats too.
             omega: energies in meV, shape (w,) for all wavevectors or (q, w) for each.
+            Q_abs: |Q| of a powder in 1/Å, shape (q,), in place of hkl.
+            bins: the bin around each point.
         """
-        q = np.shape(hkl)[0]
+        q = np.shape(np.zeros(0) if Q_abs is None else Q_abs)[0] if hkl is None else np.shape(hkl)[0]
         energies = jnp.broadcast_to(jnp.asarray(omega, float), (q, np.shape(omega)[-1]))
         index = jnp.repeat(jnp.arange(q), energies.shape[1])
-        return cls(hkl, energies.reshape(-1), index, is_table=True)
+        return cls(hkl, energies.reshape(-1), index, Q_abs=Q_abs, is_table=True, bins=bins)
 
     @property
     def rows(self) -> Float[Array, "q w"]:
         """Energies of each wavevector of a table in meV, shape (q, w)."""
         return self.omega.reshape(self.hkl.shape[0], -1)
+
+    def columns(self, which: np.ndarray) -> Points:
+        """The part of a table at some of its wavevectors, given by their numbers."""
+        hkl, Q_abs = (self.hkl[which], None) if self.Q_abs is None else (None, self.Q_abs[which])
+        return Points.table(hkl, self.rows[which], Q_abs=Q_abs, bins=self.bins)
+
+    def subset(self, which: np.ndarray) -> Points:
+        """Some of the data points, given by their numbers, as a list."""
+        at = self.index[which]
+        hkl, Q_abs = (self.hkl[at], None) if self.Q_abs is None else (None, self.Q_abs[at])
+        return Points(hkl, self.omega[which], Q_abs=Q_abs, bins=self.bins)
 
     def __len__(self) -> int:
         return self.omega.shape[0]

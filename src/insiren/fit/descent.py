@@ -88,7 +88,7 @@ def _loss(problem: Problem, theta: Array, pick: Array) -> Array:
     """1 − r on the picked pixels, numbered through all data sets."""
     values = problem.choice.values(theta)
     intensity, weight = (jnp.concatenate([getattr(t, name) for t in problem.data]) for name in ("intensity", "weight"))
-    if problem.forward.pointwise:
+    if problem.forward.pointwise and all(p.Q_abs is None for p in problem.points):
         hkl, omega = (jnp.concatenate([getattr(p, name) for p in problem.points]) for name in ("hkl", "omega"))
         first = np.cumsum([0, *(p.hkl.shape[0] for p in problem.points)])
         index = jnp.concatenate([p.index + n for p, n in zip(problem.points, first[:-1], strict=True)])

@@ -26,7 +26,7 @@ from insiren.fit.descent import BATCH, RATE, STEPS, descend
 from insiren.fit.objective import BACKGROUNDS, Background, Kind, poisson_weights, profile, target
 from insiren.fit.problem import Choice, Problem, choose
 from insiren.fit.result import Fit
-from insiren.forward import Forward, Points
+from insiren.forward import Forward
 
 _SCREENED = 256  # quasi-random points of the box
 _DESCENTS = 4  # of the best screened points, besides the raw starts
@@ -253,10 +253,10 @@ def _rough(problem: Problem, seed: int) -> Problem:
             q, w = where.rows.shape
             columns = np.unique(np.linspace(0, q - 1, min(q, share)).round().astype(int))
             pick = (columns[:, None] * w + np.arange(w)).reshape(-1)
-            points.append(Points.table(where.hkl[columns], where.rows[columns]))
+            points.append(where.columns(columns))
         else:
             pick = np.sort(rng.permutation(len(where))[: _SEARCH_POINTS // len(problem.points)])
-            points.append(Points(where.hkl[where.index[pick]], where.omega[pick]))
+            points.append(where.subset(pick))
         data.append(what._replace(intensity=what.intensity[pick], weight=what.weight[pick], group=what.group[pick]))
     draft = problem.forward.draft
     return Problem(draft, (draft,) * len(points), tuple(points), tuple(data), problem.choice, problem.kind)

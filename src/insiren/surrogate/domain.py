@@ -87,6 +87,8 @@ class Domain:
         """
         checks = [(p.name, np.asarray(params[p.name], float), p.min, p.max, p.unit) for p in self.inputs]
         if points is not None:
+            if points.Q_abs is not None:
+                raise OutsideDomain("This surrogate learnt a single crystal, not a powder; use the exact simulator.")
             checks.append(("ω", np.asarray(points.omega), *self.omega, "meV"))
             folded = np.asarray(self.fold(points.hkl))
             checks += [("hkl"[a], folded[:, n], *self.q_range[n], "r.l.u.") for n, a in enumerate(self.axes)]
