@@ -64,7 +64,7 @@ class Bins(NamedTuple):
     omega: float = 0.0
 
 
-_POINT = Bins()
+POINT = Bins()  # a point
 _NOTHING = np.zeros(0)
 
 
@@ -100,7 +100,7 @@ class Points(eqx.Module):
         *,
         Q_abs: ArrayLike | None = None,
         is_table: bool = False,
-        bins: Bins = _POINT,
+        bins: Bins = POINT,
     ):
         if (hkl is None) == (Q_abs is None):
             raise ValueError("Points have wavevectors hkl or, for a powder, Q_abs; give one of them.")
@@ -125,7 +125,7 @@ class Points(eqx.Module):
         omega: ArrayLike = _NOTHING,
         *,
         Q_abs: ArrayLike | None = None,
-        bins: Bins = _POINT,
+        bins: Bins = POINT,
     ) -> Points:
         """Points of a full table.
 

@@ -11,7 +11,8 @@ import pytest
 import systems
 from insiren.errors import UnstableStructure
 from insiren.forward import Points
-from insiren.instrument.exact import Exact, exact, in_chunks, line_sum
+from insiren.instrument.exact import Exact, exact, in_chunks
+from insiren.instrument.profile import line_sum
 from insiren.instrument.grid import SharedGrid, shared_grid
 from insiren.model.spec import Model, load_model
 

@@ -13,16 +13,21 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from insiren.errors import UnstableStructure
-from insiren.forward import Forward, Parameter, Parameters, Points
+from insiren.forward import POINT, Bins, Forward, Parameter, Parameters, Points
+from insiren.instrument import powder
 from insiren.instrument.grid import RANGE, SharedGrid, shared_grid
+from insiren.instrument.integral import integral
+from insiren.instrument.kinematics import kf_over_ki
+from insiren.instrument.lineshape import omega_bose
+from insiren.instrument.profile import profile, thermal_energy, view_sum
 from insiren.instrument.resolution import (
     energy_resolution,
-    gaussian,
     own_neighbours,
     patch_moments,
     q_quadrature,
     with_patch,
 )
+from insiren.model.crystal import lattice
 from insiren.model.hamiltonian import CONVENTION
 from insiren.model.spec import Model
 from insiren.simulate.intensity import magnons
@@ -32,9 +37,12 @@ GRID_NODES = 8  # in one FWHM; doubling them moves J of La2NiO4 by less than 0.0
 OWN_NODES = 16  # along each axis, where wavevectors share no grid
 _ZERO_MODE = 1e-4  # of the largest energy: the shift that lifts a zero mode leaves it near 1e-6
 _DRAFT_NODES = 6  # even, so that no node sits on a Goldstone point
+_BIN_NODES = 3  # along each edge of a bin in Q, where nodes share no grid
 _CHUNK = 2048  # wavevectors diagonalised at once: enough to fill the cores, small enough for their caches
+_PLANNED_Q = 8  # |Q| of a powder at which its average must stand still
 _CHUNK_LINES = 2_000_000  # pixels times lines gathered at once, which bounds the memory
-_UNROLL = 4  # lines written out one by one before a loop takes over
+
+Lines = tuple[Float[Array, "q v l"], Float[Array, "q v l"], Float[Array, "q v l"]]
 
 
 class Exact(Forward):
@@ -42,13 +50,15 @@ class Exact(Forward):
 
     Attributes:
         model: the magnet and its instrument.
-        refine: factor on the nodes of the Q broadening.
+        refine: factor on the nodes of the Q broadening, of bins and of powder averages.
         own_nodes: nodes along each axis for wavevectors without a shared grid.
+        rings: of directions in a powder average.
     """
 
     model: Model = eqx.field(static=True)
     refine: int = eqx.field(static=True, default=1)
     own_nodes: int = eqx.field(static=True, default=OWN_NODES)
+    rings: int = eqx.field(static=True, default=powder.FIRST_RINGS)
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -64,14 +74,41 @@ class Exact(Forward):
         return dataclasses.replace(self, own_nodes=1) if fixed.get("q_fwhm") == 0 else self
 
     def at(self, points: Points, params: Parameters) -> Forward:
-        """The same with a grid of nodes planned for these points and a q_fwhm near this one."""
+        """The same with a quadrature planned for these points and parameters near these.
+
+        Neighbouring wavevectors share a grid of nodes where they can; a powder gets as many
+        directions as its average needs to converge.
+        """
+        if points.Q_abs is not None:
+            return self._powder_plan(points, params)
         if self.own_nodes == 1:
             return self
         q_fwhm = float(np.asarray(params["q_fwhm"]))
         if q_fwhm == 0:
             return dataclasses.replace(self, own_nodes=1)
-        grid = shared_grid(points, self.model.instrument.q_axes, q_fwhm, GRID_NODES * self.refine)
-        return self if grid is None else _OnGrid(self, grid, q_fwhm)
+        over = integral(self.model)
+        foot = points if over is None else eqx.tree_at(lambda p: p.hkl, points, over.foot(points.hkl))
+        grid = shared_grid(foot, self.model.instrument.q_axes, q_fwhm, GRID_NODES * self.refine)
+        if grid is None:
+            return self
+        mix = None
+        if over is not None:
+            omega = jnp.broadcast_to(grid.omega, (grid.nodes.shape[0], grid.omega.shape[0]))
+            mix = in_chunks(lambda Q, w: over.mix(self.model, Q, w), _CHUNK, grid.nodes, omega)
+        return _OnGrid(self, grid, mix, q_fwhm)
+
+    def _powder_plan(self, points: Points, params: Parameters) -> Exact:
+        """The same with directions added until the powder average of a few |Q| stands still."""
+        few = points
+        if points.is_table:
+            few = points.columns(np.unique(np.linspace(0, len(points.hkl) - 1, _PLANNED_Q).round().astype(int)))
+        last, plan = None, self
+        while plan.rings <= powder.MOST_RINGS:
+            now = np.asarray(_compiled_spectrum(plan, params, few))
+            if last is not None and np.max(np.abs(now - last)) <= powder.TOLERANCE * np.max(np.abs(now)):
+                break
+            last, plan = now, dataclasses.replace(plan, rings=int(np.ceil(plan.rings * powder.GROWTH)))
+        return dataclasses.replace(plan, rings=min(plan.rings, powder.MOST_RINGS) * self.refine)
 
     def describe(self) -> dict[str, Any]:
         axes = self.model.instrument.q_axes
@@ -89,13 +126,14 @@ class Exact(Forward):
                 "nodes_per_fwhm": GRID_NODES * self.refine if broadened else 0,
                 "own_nodes": self.own_nodes * self.refine if broadened else 1,
                 "axes": [list(a) for a in axes],
+                "integrate": [one.model_dump() for one in self.model.instrument.integrate],
             },
             "resolution": energy_resolution(self.model).source,
         }
 
     def divergent(self, params: Parameters, points: Points) -> Bool[Array, " q"]:
         """Wavevectors on a Goldstone point, where S ∝ 1/E without Q broadening to average it."""
-        if self.own_nodes > 1:
+        if self.own_nodes > 1 or points.Q_abs is not None or points.bins.hkl:
             return super().divergent(params, points)
         E, _ = magnons(self.model, params, points.hkl)
         return jnp.min(E, axis=1) < _ZERO_MODE * jnp.max(E)
@@ -104,38 +142,124 @@ class Exact(Forward):
         require_stable(self.model, params)
 
     def spectrum(self, params: Parameters, points: Points) -> Float[Array, " d"]:
-        size = max(1, _CHUNK // self._own ** len(self.model.instrument.q_axes))
+        place = points.hkl if points.Q_abs is None else points.Q_abs
+        size = max(1, _CHUNK // self._nodes(points))
         if points.is_table:
-            rows = lambda Q, omega: line_sum(omega, *self.lines(params, Q))  # noqa: E731
-            return in_chunks(rows, size, points.hkl, points.rows).reshape(-1)
-        E, I, fwhm = in_chunks(lambda Q: self.lines(params, Q), size, points.hkl)
+            rows = lambda Q, omega: self.rows(params, Q, omega, points.bins)  # noqa: E731
+            return in_chunks(rows, size, place, points.rows).reshape(-1)
+        lines = in_chunks(lambda Q: self.lines(params, Q, points.bins), size, place)
+        many = max(1, _CHUNK_LINES // lines[0][0].size)
         return in_chunks(
-            lambda omega, at: line_sum(omega[:, None], E[at], I[at], fwhm[at])[:, 0],
-            max(1, _CHUNK_LINES // E.shape[1]),
+            lambda omega, at: self._seen(
+                params, place[at], omega[:, None], tuple(x[at] for x in lines), points.bins.omega
+            )[:, 0],
+            many,
             points.omega,
             points.index,
         )
+
+    def rows(
+        self, params: Parameters, place: Float[Array, "q ..."], omega: Float[Array, "q w"], bins: Bins = POINT
+    ) -> Float[Array, "q w"]:
+        """S(Q, ω) at wavevectors (q, 3) in r.l.u., or at |Q| (q,) of a powder, each with its own energies in meV."""
+        return self._seen(params, place, omega, self.lines(params, place, bins), bins.omega)
+
+    def _seen(self, params: Parameters, place: Array, omega: Array, lines: Any, omega_bin: float) -> Array:
+        over = None if place.ndim == 1 else integral(self.model)
+        mix = None if over is None else over.mix(self.model, place, omega)
+        S = view_sum(omega, mix, lines, profile(self.model, params, omega_bin))
+        return S * self._flux(omega)
+
+    def _flux(self, omega: Array) -> Array | float:
+        Ei = self.model.instrument.Ei
+        return kf_over_ki(omega, Ei) if self.model.scattering.kf_over_ki and Ei is not None else 1.0
 
     @property
     def _own(self) -> int:
         return self.own_nodes * self.refine if self.own_nodes > 1 else 1
 
-    def lines(self, params: Parameters, hkl: Float[Array, "q 3"]) -> tuple[Array, Array, Array]:
-        """The lines seen at each wavevector, from nodes of its own: energy (meV), weight and FWHM (meV), (q, l)."""
-        axes = self.model.instrument.q_axes
-        offsets, weight = q_quadrature(axes, self._own)
-        nodes = hkl[:, None] + jnp.asarray(params["q_fwhm"]) * offsets
-        E, I = magnons(self.model, params, nodes.reshape(-1, 3))
-        shape = (hkl.shape[0], *[self._own] * len(axes), -1)
+    def _nodes(self, points: Points) -> int:
+        """Wavevectors at which magnons are wanted for each of the points'."""
+        if points.Q_abs is not None:
+            return 1 if self.rings**2 * 2 > _CHUNK else self.rings**2 * 2
+        over = integral(self.model)
+        views = 1 if over is None else len(over.offsets)
+        bins = (_BIN_NODES * self.refine) ** len(points.bins.hkl)
+        return self._own ** len(self.model.instrument.q_axes) * views * bins
+
+    def lines(self, params: Parameters, place: Float[Array, "q ..."], bins: Bins = POINT) -> Lines:
+        """The lines seen at each wavevector, from nodes of its own.
+
+        Args:
+            params: every parameter by name.
+            place: wavevectors in r.l.u., (q, 3), or |Q| of a powder in 1/Å, (q,).
+            bins: over which to average in Q.
+
+        Returns:
+            Energy (meV), weight and FWHM (meV), each of shape (q, v, l), where v numbers the views
+            of an average over a range of Q and l the lines.
+        """
+        grid, weight, periodic = self._around(params, place, bins)  # (q, b, …, 3)
+        E, I = in_chunks(lambda Q: self.views(params, Q), _CHUNK, grid.reshape(-1, 3))
+        shape = (*grid.shape[:-1], -1)
+        views = E.shape[1]
         E, I = E.reshape(shape), I.reshape(shape)
-        variance = jnp.zeros_like(E)
-        if self._own > 1:
-            beside = zip(own_neighbours(E, len(axes)), own_neighbours(I, len(axes)), strict=True)
-            E, I, variance = patch_moments(E, I, beside)
+        variance, axes = jnp.zeros_like(E), grid.ndim - 3
+        if E.shape[2] > 1:
+            beside = (own_neighbours(x, axes, periodic) for x in (E, I))
+            E, I, variance = patch_moments(E, I, zip(*beside, strict=True))
         fwhm = with_patch(self.fwhm(params, E), variance)
-        weighted = I.reshape(hkl.shape[0], len(weight), -1) * weight[:, None]
-        q = hkl.shape[0]
-        return E.reshape(q, -1), weighted.reshape(q, -1), fwhm.reshape(q, -1)
+        I = I * weight.reshape(-1, *shape[2:-1], 1)
+        return tuple(  # type: ignore[return-value]
+            jnp.moveaxis(x.reshape(len(place), -1, views, x.shape[-1] // views), 2, 1).reshape(len(place), views, -1)
+            for x in (E, I, fwhm)
+        )
+
+    def _around(self, params: Parameters, place: Array, bins: Bins) -> tuple[Array, Array, tuple[int, ...]]:
+        """Nodes around each place (q, b, …, 3) in r.l.u., their weights (b, …), and which axes close upon themselves."""
+        count = _BIN_NODES * self.refine
+        if place.ndim == 1:
+            across, share = _legendre([bins.Q_abs] if bins.Q_abs > 0 else [], count)
+            length = place[:, None] + across.sum(-1)
+            towards = powder.directions(self.rings)
+            hkl = jnp.asarray(towards @ np.linalg.inv(lattice(self.model).reciprocal))
+            even = np.full(towards.shape[:2], 1 / (2 * self.rings**2))
+            return length[..., None, None, None] * hkl, share[:, None, None] * even, (1,)
+        axes = self.model.instrument.q_axes
+        across, share = _legendre(bins.hkl, count)
+        offsets, weight = q_quadrature(axes, self._own)
+        shape = [self._own] * len(axes)
+        nodes = place[:, None, None] + across[:, None] + jnp.asarray(params["q_fwhm"]) * offsets
+        whole = (share[:, None] * weight).reshape(-1, *shape)
+        return nodes.reshape(len(place), len(share), *shape, 3), whole, ()
+
+    def views(self, params: Parameters, hkl: Float[Array, "q 3"]) -> tuple[Array, Array]:
+        """Energies (meV) and weights of the magnons in each view of a wavevector, (q, v, n).
+
+        With a temperature, the magnons that are absorbed stand beside those that are emitted,
+        unless the shape of the line carries the Bose factor.
+        """
+        scattering = self.model.scattering
+        E, I = self._cold(params, hkl)
+        if scattering.temperature is None or (scattering.damping is not None and scattering.line == "oscillator"):
+            return E, I
+        kT = thermal_energy(self.model, params)
+        gained, at = self._cold(params, -hkl)
+        return jnp.concatenate([E, -gained], -1), jnp.concatenate(
+            [I * omega_bose(E, kT) / E, at * -omega_bose(-gained, kT) / -gained], -1
+        )
+
+    def _cold(self, params: Parameters, hkl: Float[Array, "q 3"]) -> tuple[Array, Array]:
+        over = integral(self.model)
+        if over is None or self.model.scattering.powder:
+            E, I = magnons(self.model, params, hkl)
+            return E[:, None], I[:, None]
+        foot = over.foot(hkl)
+        if over.components is not None:
+            return magnons(self.model, params, foot, jnp.asarray(over.components))
+        E, I = magnons(self.model, params, (foot[:, None] + over.offsets).reshape(-1, 3))
+        shape = (len(hkl), len(over.offsets), -1)
+        return E.reshape(shape), I.reshape(shape)
 
     def fwhm(self, params: Parameters, E: Float[Array, " ..."]) -> Float[Array, " ..."]:
         """FWHM in meV of modes of energy E in meV."""
@@ -147,10 +271,15 @@ class Exact(Forward):
 
     def explain(self, params: Parameters, points: Points) -> Exception:
         try:
-            require_stable(self.model, params, points.hkl)
+            require_stable(self.model, params, None if points.Q_abs is not None else points.hkl)
         except UnstableStructure as error:
             return error
         return super().explain(params, points)
+
+
+@eqx.filter_jit
+def _compiled_spectrum(forward: Exact, params: Parameters, points: Points) -> Float[Array, " d"]:
+    return forward.spectrum(params, points)
 
 
 class _OnGrid(Forward):
@@ -158,6 +287,7 @@ class _OnGrid(Forward):
 
     inner: Exact
     grid: SharedGrid
+    mix: Float[Array, "g w v"] | None  # of the views at the nodes
     planned: float = eqx.field(converter=float)  # the q_fwhm it was planned for; data, so that it does not recompile
 
     @property
@@ -168,37 +298,34 @@ class _OnGrid(Forward):
         return self.planned / RANGE <= float(np.asarray(params["q_fwhm"])) <= self.planned * RANGE
 
     def spectrum(self, params: Parameters, points: Points) -> Float[Array, " d"]:
-        solve = lambda nodes: magnons(self.inner.model, params, nodes)  # noqa: E731
-        E, I = in_chunks(solve, _CHUNK, self.grid.nodes)
+        E, I = in_chunks(lambda nodes: self.inner.views(params, nodes), _CHUNK, self.grid.nodes)
         beside = zip(self.grid.beside_nodes(E), self.grid.beside_nodes(I), strict=True)
         E, I, variance = patch_moments(E, I, beside)
         fwhm = with_patch(self.inner.fwhm(params, E), variance)
         rows = jnp.broadcast_to(self.grid.omega, (E.shape[0], self.grid.omega.shape[0]))
-        values = in_chunks(line_sum, _CHUNK, rows, E, I, fwhm)
-        return self.grid.average(values, jnp.asarray(params["q_fwhm"])).reshape(-1)
+        shape = profile(self.inner.model, params, points.bins.omega)
+        if self.mix is None:
+            values = in_chunks(lambda w, *lines: view_sum(w, None, lines, shape), _CHUNK, rows, E, I, fwhm)
+        else:
+            values = in_chunks(
+                lambda w, mix, *lines: view_sum(w, mix, lines, shape), _CHUNK, rows, self.mix, E, I, fwhm
+            )
+        S = self.grid.average(values, jnp.asarray(params["q_fwhm"])) * self.inner._flux(self.grid.omega)
+        return S.reshape(-1)
 
     def explain(self, params: Parameters, points: Points) -> Exception:
         return self.inner.explain(params, points)
 
 
-def line_sum(
-    omega: Float[Array, "q w"], E: Float[Array, "q l"], weight: Float[Array, "q l"], fwhm: Float[Array, "q l"]
-) -> Float[Array, "q w"]:
-    """Σ over the lines of each wavevector of weight times a Gaussian, in 1/meV; energies in meV.
-
-    The loop over lines is outside and ω inside, so that the exponentials run as one vector.
-    """
-
-    def add(total: Array, line: tuple[Array, ...]) -> tuple[Array, None]:
-        energy, height, width = (x[:, None] for x in line)
-        return total + height * gaussian(omega, energy, width), None
-
-    total = jnp.zeros_like(omega)
-    if E.shape[1] > _UNROLL:
-        return jax.lax.scan(add, total, (E.T, weight.T, fwhm.T), unroll=_UNROLL)[0]
-    for n in range(E.shape[1]):
-        total, _ = add(total, (E[:, n], weight[:, n], fwhm[:, n]))
-    return total
+def _legendre(edges: Any, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Gauss–Legendre nodes over a box of these edges, shape (m, edge), and weights that sum to 1, shape (m,)."""
+    edges = np.array(edges, float)
+    if not len(edges):
+        return np.zeros((1, max(1, edges.shape[-1] if edges.ndim > 1 else 3))), np.ones(1)
+    x, w = np.polynomial.legendre.leggauss(count)
+    mesh = np.stack(np.meshgrid(*[x / 2] * len(edges), indexing="ij"), -1).reshape(-1, len(edges))
+    product = np.prod(np.stack(np.meshgrid(*[w / 2] * len(edges), indexing="ij"), -1), -1).reshape(-1)
+    return mesh @ edges.reshape(len(edges), -1), product
 
 
 def in_chunks(function: Callable[..., Any], size: int, *rows: Array) -> Any:

@@ -10,12 +10,14 @@ Source: Trefethen and Weideman, SIAM Review 56, 385 (2014).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.scipy.special import ndtr
 from jaxtyping import Array, Bool, Float, Int
 
 from insiren.forward import Points
@@ -38,6 +40,7 @@ class SharedGrid(eqx.Module):
         omega: the energies that all wavevectors share in meV, shape (w,).
         step: distance of neighbouring nodes along each axis, r.l.u.
         beside: the next node down and up along each axis, or the node itself, shape (g, a, 2).
+        edges: full width of the bins along each axis, r.l.u.
     """
 
     nodes: Float[Array, "g 3"]
@@ -47,6 +50,7 @@ class SharedGrid(eqx.Module):
     omega: Float[Array, " w"]
     step: Float[Array, ""]
     beside: Int[Array, "g a 2"]
+    edges: tuple[float, ...] = eqx.field(static=True)
 
     def beside_nodes(self, values: Float[Array, "g n"]) -> Iterator[Float[Array, "g n"]]:
         """Values at the neighbours of each node, two an axis; at an edge the node's own."""
@@ -55,27 +59,40 @@ class SharedGrid(eqx.Module):
                 yield values[self.beside[:, axis, side]]
 
     def average(self, values: Float[Array, "g w"], q_fwhm: Float[Array, ""]) -> Float[Array, "q w"]:
-        """The Gaussian mean around each wavevector of values at the nodes; q_fwhm in r.l.u."""
-        square = sum((self.place[:, None, a] - self.node_place[None, :, a]) ** 2 for a in range(self.place.shape[1]))
+        """The mean around each wavevector, over its bin too, of values at the nodes; q_fwhm in r.l.u."""
+        apart = jnp.stack([self.place[:, None, a] - self.node_place[None, :, a] for a in range(self.place.shape[1])])
         of_nodes = jnp.sqrt(q_fwhm**2 - (FWHM_PER_SIGMA * PATCH * self.step) ** 2)  # the patches are the rest
-        return _average(values, of_nodes, square, self.near)
+        return _average(self.edges, values, of_nodes, apart, self.near)
 
 
-@jax.custom_jvp
-def _average(values: Array, q_fwhm: Array, square: Array, near: Array) -> Array:
-    weight = jnp.where(near, jnp.exp(-0.5 * (FWHM_PER_SIGMA / q_fwhm) ** 2 * square), 0.0)
+def _kernel(edges: tuple[float, ...], q_fwhm: Array, apart: Float[Array, "a q g"], near: Array) -> Float[Array, "q g"]:
+    """A Gaussian, folded with the bin along each axis that has one; not normalised."""
+    sigma = q_fwhm / FWHM_PER_SIGMA
+    product = jnp.where(near, 1.0, 0.0)
+    square = sum((apart[n] ** 2 for n, edge in enumerate(edges) if edge == 0), jnp.zeros_like(apart[0]))
+    product = product * jnp.exp(-0.5 * square / sigma**2)
+    for n, edge in enumerate(edges):
+        if edge > 0:
+            low, high = ((apart[n] + side * edge / 2) / sigma for side in (-1, 1))
+            product = product * (ndtr(high) - ndtr(low))
+    return product
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _average(edges: tuple[float, ...], values: Array, q_fwhm: Array, apart: Array, near: Array) -> Array:
+    weight = _kernel(edges, q_fwhm, apart, near)
     return (weight @ values) / jnp.sum(weight, axis=1)[:, None]
 
 
 @_average.defjvp
-def _average_jvp(primals, tangents):
+def _average_jvp(edges, primals, tangents):
     # Without this rule every parameter's derivative would differentiate the weights again.
-    values, q_fwhm, square, near = primals
+    values, q_fwhm, apart, near = primals
     dvalues, dq_fwhm, _, _ = tangents
-    weight = jnp.where(near, jnp.exp(-0.5 * (FWHM_PER_SIGMA / q_fwhm) ** 2 * square), 0.0)
-    weight = weight / jnp.sum(weight, axis=1)[:, None]
-    rate = FWHM_PER_SIGMA**2 / q_fwhm**3 * square
-    slope = weight * (rate - jnp.sum(weight * rate, axis=1)[:, None])
+    weight, slope = jax.jvp(lambda width: _kernel(edges, width, apart, near), (q_fwhm,), (jnp.ones_like(q_fwhm),))
+    total = jnp.sum(weight, axis=1)[:, None]
+    weight = weight / total
+    slope = slope / total - weight * (jnp.sum(slope, axis=1)[:, None] / total)
     return weight @ values, weight @ dvalues + (slope @ values) * dq_fwhm
 
 
@@ -92,21 +109,26 @@ def shared_grid(
 
     Returns:
         The grid, or None where there is none: no table, energies that differ, dependent
-        axes, or more nodes than it is worth.
+        axes, bins across them, or more nodes than it is worth.
     """
     if not points.is_table or q_fwhm <= 0:
         return None
     rows, hkl, basis = np.asarray(points.rows), np.asarray(points.hkl), np.array(axes, float)
     if np.any(rows != rows[0]) or np.linalg.matrix_rank(basis) < len(basis):
         return None
+    edges = _edges(points, basis)
+    if edges is None:
+        return None
     place = hkl @ np.linalg.pinv(basis)
     planes, plane = np.unique(np.round(hkl - place @ basis, 6), axis=0, return_inverse=True)  # r.l.u., beyond rounding
     # A multiple of four steps in a cell, nodes at half steps: none sits on a half, third, quarter or sixth.
     step = 0.25 / np.ceil(0.25 * nodes / q_fwhm)
     reach = _REACH * RANGE * q_fwhm / FWHM_PER_SIGMA / step
-    around = np.arange(-int(np.ceil(reach)), int(np.ceil(reach)) + 1)
+    furthest = int(np.ceil(reach + max(edges) / 2 / step))
+    around = np.arange(-furthest, furthest + 1)
     cube = np.stack(np.meshgrid(*[around] * len(basis), indexing="ij"), -1).reshape(-1, len(basis))
-    cube = cube[np.sum(cube**2, axis=1) <= (reach + 1) ** 2]
+    beyond = np.maximum(np.abs(cube) - np.array(edges) / 2 / step, 0)  # of the bin
+    cube = cube[np.sum(beyond**2, axis=1) <= (reach + 1) ** 2]
     found, home, beside = [], [], []
     for n in range(len(planes)):
         corner = np.unique(np.floor(place[plane.reshape(-1) == n] / step).astype(int), axis=0)
@@ -132,7 +154,20 @@ def shared_grid(
         omega=jnp.asarray(rows[0]),
         step=jnp.asarray(step),
         beside=jnp.asarray(next_to),
+        edges=edges,
     )
+
+
+def _edges(points: Points, basis: np.ndarray) -> tuple[float, ...] | None:
+    """The width of the bins along each axis; None where a bin has no part along them or more than one."""
+    edges = [0.0] * len(basis)
+    for bin_ in np.array(points.bins.hkl).reshape(-1, 3):
+        along = bin_ @ np.linalg.pinv(basis)
+        axis = int(np.argmax(np.abs(along)))
+        if edges[axis] or np.max(np.abs(bin_ - along[axis] * basis[axis])) > 1e-9:  # r.l.u., rounding
+            return None
+        edges[axis] = abs(float(along[axis]))
+    return tuple(edges)
 
 
 def _neighbours(places: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -23,6 +23,8 @@ Vector = tuple[float, float, float]
 Cells = tuple[int, int, int]
 Matrix = tuple[tuple[Number, Number, Number], tuple[Number, Number, Number], tuple[Number, Number, Number]]
 
+_ORTHOGONAL = 1e-6  # rounding of a matrix typed by hand
+_FRACTIONS = 1e-6  # of the sum of domain fractions: rounding of thirds typed by hand
 _COMMENSURATE = 1e-6  # revolutions; 0.333333 counts as a third
 
 
@@ -58,6 +60,7 @@ class SiteTable(_Table):
     spin: float = Field(gt=0)
     g: float | Matrix = 2.0
     label: str = ""
+    ion: str | None = Field(default=None, pattern=r"^[A-Z][a-z]?[0-9]$")
 
 
 class BondTable(_Table):
@@ -135,11 +138,39 @@ class ParameterTable(_Table):
         return self
 
 
+class DomainTable(_Table):
+    """`[[scattering.domains]]`: a twin, turned by a rotation in Cartesian axes, and its share of the crystal."""
+
+    axis: Vector | None = None
+    angle: float | None = None
+    rotation: tuple[Vector, Vector, Vector] | None = None
+    fraction: Number
+
+    @model_validator(mode="after")
+    def _one_way(self) -> DomainTable:
+        if (self.rotation is None) == (self.axis is None) or (self.axis is None) != (self.angle is None):
+            raise ValueError("give axis and angle (degrees), or rotation as a matrix")
+        if self.axis is not None and np.linalg.norm(self.axis) == 0:
+            raise ValueError("axis must not be zero")
+        if self.rotation is not None:
+            R = np.array(self.rotation)
+            if np.max(np.abs(R @ R.T - np.eye(3))) > _ORTHOGONAL:
+                raise ValueError("rotation must be orthogonal: R Rᵀ = 1")
+        return self
+
+
 class ScatteringTable(_Table):
-    """`[scattering]`: which correlations the neutron sees."""
+    """`[scattering]`: which correlations the neutron sees, and what multiplies them."""
 
     correlation: str = Field(default="perp", pattern=r"^(trace|perp|S(xx|yy|zz)(\+S(xx|yy|zz))*)$")
     Zc: float = Field(default=1.0, gt=0)
+    form_factor: bool = False
+    temperature: Number | None = None
+    damping: Number | None = None
+    line: Literal["lorentzian", "oscillator"] = "lorentzian"
+    domains: tuple[DomainTable, ...] = ()
+    powder: bool = False
+    kf_over_ki: bool = False
 
 
 class ResolutionTable(_Table):
@@ -155,12 +186,38 @@ class ResolutionTable(_Table):
         return self
 
 
+class IntegrateTable(_Table):
+    """`[[instrument.integrate]]`: a range of Q along an axis over which the data are averaged."""
+
+    axis: Vector
+    range: tuple[float, float]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> IntegrateTable:
+        if np.linalg.norm(self.axis) == 0:
+            raise ValueError("axis must not be zero")
+        if not self.range[0] < self.range[1]:
+            raise ValueError("range must ascend")
+        return self
+
+
 class InstrumentTable(_Table):
-    """`[instrument]`: incident energy, energy resolution, axes of the Q broadening."""
+    """`[instrument]`: incident energy, energy resolution, axes of the Q broadening, ranges of Q averaged over."""
 
     Ei: float | None = Field(default=None, gt=0)
     resolution: str | ResolutionTable
     q_axes: tuple[Vector, ...] = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
+    integrate: tuple[IntegrateTable, ...] = Field(default=(), max_length=2)
+    min_angle: float = Field(default=0.0, ge=0, lt=180)
+    max_angle: float = Field(default=180.0, gt=0, le=180)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> InstrumentTable:
+        if not self.min_angle < self.max_angle:
+            raise ValueError("min_angle must lie below max_angle, both in degrees")
+        if self.Ei is None and (self.min_angle, self.max_angle) != (0.0, 180.0):
+            raise ValueError("scattering angles limit Q only together with Ei; give Ei in meV")
+        return self
 
 
 class Path_(_Table):
@@ -219,6 +276,7 @@ class Model(_Table):
                 raise ValueError(f"bond.{number} joins site {bond.i} with itself; an on-site term is an [[anisotropy]]")
         self._check_directions()
         self._check_names()
+        self._check_scattering()
         return self
 
     def _check_directions(self) -> None:
@@ -233,7 +291,7 @@ class Model(_Table):
             if not is_name(name):
                 raise ValueError(f"parameters.{name}: a name has letters, digits and _, and is no function or constant")
         values = {p.name: p.value for p in self.all_parameters}
-        for where, expression in self._expressions():
+        for where, expression in self._expressions() + self._scattering_expressions():
             try:
                 value = evaluate(expression, values)
             except ModelError as error:
@@ -243,6 +301,22 @@ class Model(_Table):
                     f"{where}: {expression!r} is {value} at the values in [parameters]; it must be a number"
                 )
 
+    def _check_scattering(self) -> None:
+        scattering, values = self.scattering, {p.name: p.value for p in self.all_parameters}
+        if scattering.form_factor and (bare := [n for n, site in enumerate(self.site) if site.ion is None]):
+            raise ValueError(
+                f'scattering.form_factor needs the ion of every site; give site.{bare[0]} ion = "Ni2", say'
+            )
+        if scattering.kf_over_ki and self.instrument.Ei is None:
+            raise ValueError("scattering.kf_over_ki needs instrument.Ei in meV")
+        for key in ("temperature", "damping"):
+            if (given := getattr(scattering, key)) is not None and evaluate(given, values) < 0:
+                raise ValueError(f"scattering.{key} is negative at the values in [parameters]")
+        if scattering.domains:
+            total = float(sum(evaluate(d.fraction, values) for d in scattering.domains))
+            if abs(total - 1) > _FRACTIONS:
+                raise ValueError(f"the fractions of scattering.domains sum to {total:.6g}; they must sum to 1")
+
     def _expressions(self) -> list[tuple[str, Number]]:
         found: list[tuple[str, Number]] = []
         for number, bond in enumerate(self.bond):
@@ -251,6 +325,11 @@ class Model(_Table):
             found += [(f"anisotropy.{number}.matrix", x) for x in _entries(term.matrix)]
         found += [("field.B", x) for x in (self.field.B if self.field else ())]
         return found
+
+    def _scattering_expressions(self) -> list[tuple[str, Number]]:
+        given = {"scattering.temperature": self.scattering.temperature, "scattering.damping": self.scattering.damping}
+        found = [(where, x) for where, x in given.items() if x is not None]
+        return found + [(f"scattering.domains.{n}.fraction", d.fraction) for n, d in enumerate(self.scattering.domains)]
 
     @functools.cached_property
     def all_parameters(self) -> tuple[Parameter, ...]:
@@ -320,6 +399,8 @@ _TABLES: dict[str, type[_Table]] = {
     "scattering": ScatteringTable,
     "instrument": InstrumentTable,
     "resolution": ResolutionTable,
+    "domains": DomainTable,
+    "integrate": IntegrateTable,
     "paths": Path_,
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 
 import jax
@@ -11,8 +12,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from insiren.forward import Parameters, complete
-from insiren.model.crystal import to_inverse_angstrom
+from insiren.model.crystal import lattice, to_inverse_angstrom
+from insiren.model.parameters import evaluate
 from insiren.model.spec import Model
+from insiren.model.structure import rotation
 from insiren.simulate.lswt import amplitudes, block_lines, bogoliubov, branch_wavevectors, hamiltonian, weights
 from insiren.simulate.stability import require_stable
 
@@ -34,19 +37,80 @@ def projection(model: Model, hkl: Float[Array, "q 3"]) -> Float[Array, "q 3 3"]:
     return jnp.broadcast_to(P, (hkl.shape[0], 3, 3))
 
 
-def magnons(model: Model, params: Parameters, hkl: Float[Array, "q 3"]) -> tuple[Array, Array]:
+@dataclasses.dataclass(frozen=True, eq=False)
+class Domain:
+    """One orientation of the crystal in the sample.
+
+    Attributes:
+        hkl: takes wavevectors of the sample to those of the domain, both in r.l.u., shape (3, 3).
+        rotation: from the domain's Cartesian axes to the sample's, shape (3, 3).
+        fraction: share of the crystal, a number or an expression.
+    """
+
+    hkl: np.ndarray
+    rotation: np.ndarray
+    fraction: float | str
+
+
+@functools.lru_cache(maxsize=64)
+def domains(model: Model) -> tuple[Domain, ...]:
+    """The domains of a model; one, as it stands, unless it lists them."""
+    to_Q = lattice(model).reciprocal.T
+    found = []
+    for one in model.scattering.domains:
+        if one.axis is not None and one.angle is not None:
+            R = rotation(np.array(one.axis) / np.linalg.norm(one.axis), np.radians(one.angle))
+        else:
+            R = np.array(one.rotation)
+        # 1e-12: a right angle is exact, so that wavevectors on a Goldstone point stay there
+        turned = np.linalg.inv(to_Q) @ R.T @ to_Q
+        found.append(Domain(np.round(turned, 12), np.round(R, 15), one.fraction))
+    return tuple(found) or (Domain(np.eye(3), np.eye(3), 1.0),)
+
+
+def magnons(
+    model: Model,
+    params: Parameters,
+    hkl: Float[Array, "q 3"],
+    P: Float[Array, "v 3 3"] | None = None,
+) -> tuple[Array, Array]:
     """Energies of all magnons in meV, Z_c included, and their neutron weights per crystal cell.
 
+    Args:
+        model: the magnet.
+        params: every parameter by name.
+        hkl: wavevectors in r.l.u.
+        P: several sets of weights of the correlations Σ_ab P_ab S^ab, the same for all
+            wavevectors and without form factor; by default the one of the model, with it.
+
     Returns:
-        Both of shape (q, n); NaN where the structure is unstable. Differentiable in the
-        parameters and in hkl, degenerate bands included (see `lswt.lines`).
+        Both of shape (q, n), or (q, v, n) with P; n counts the magnons of all domains. NaN where
+        the structure is unstable. Differentiable in the parameters, degenerate bands included
+        (see `lswt.lines`).
     """
-    homes, w = branch_wavevectors(model, hkl), amplitudes(model, hkl)
+    W = weights(model, params)
+    found = []
+    for domain in domains(model):
+        local = hkl @ domain.hkl.T
+        seen = projection(model, hkl)[:, None] if P is None else jnp.broadcast_to(P, (len(hkl), *P.shape))
+        seen = jnp.einsum("ac,qvab,bd->qvcd", domain.rotation, seen, domain.rotation)
+        E, I = _magnons(model, W, local, seen, form_factor=P is None)
+        found.append((E, I * evaluate(domain.fraction, params)))
+    E, I = (jnp.concatenate(parts, -1) for parts in zip(*found, strict=True))
+    return (E[:, 0], I[:, 0]) if P is None else (E, I)
+
+
+def _magnons(
+    model: Model, W: Array, hkl: Float[Array, "q 3"], P: Float[Array, "q v 3 3"], form_factor: bool
+) -> tuple[Array, Array]:
+    """Energies and weights of one domain, (q, v, n)."""
+    homes, w = branch_wavevectors(model, hkl), amplitudes(model, hkl, form_factor)
     q, branches = homes.shape[:2]
-    H = hamiltonian(model, weights(model, params), homes.reshape(-1, 3))
-    P = jnp.repeat(projection(model, hkl), branches, 0)
-    E, I = jax.vmap(functools.partial(block_lines, model))(H, w.reshape(q * branches, -1, 3), P)
-    return model.scattering.Zc * E.reshape(q, -1), I.reshape(q, -1)
+    H = hamiltonian(model, W, homes.reshape(-1, 3))
+    views = jax.vmap(functools.partial(block_lines, model), in_axes=(None, None, 0))
+    E, I = jax.vmap(views)(H, w.reshape(q * branches, -1, 3), jnp.repeat(P, branches, 0))
+    E, I = (jnp.moveaxis(x.reshape(q, branches, P.shape[1], -1), 1, 2) for x in (E, I))
+    return model.scattering.Zc * E.reshape(q, P.shape[1], -1), I.reshape(q, P.shape[1], -1)
 
 
 def bands(model: Model, hkl: ArrayLike, params: Parameters | None = None) -> tuple[Array, Array]:

@@ -23,9 +23,11 @@ from jaxtyping import Array, Complex, Float
 
 from insiren.errors import ModelError
 from insiren.forward import Parameters
+from insiren.model.crystal import to_inverse_angstrom
 from insiren.model.hamiltonian import Couplings, couplings
 from insiren.model.spec import Model
 from insiren.model.structure import MagneticCell, magnetic_cell, rotation
+from insiren.simulate.formfactor import form_factors
 
 # Lifts the zero mode of a Goldstone point just enough for the Cholesky factor, relative to the
 # largest diagonal element of H. A shift of 1e-9 would change energies in the fourth digit.
@@ -202,17 +204,32 @@ def bogoliubov(H: Complex[Array, "m m"], metric: tuple[int, ...]) -> tuple[Float
     return E, g[:, None] * (L @ U) / jnp.sqrt(jnp.abs(E))
 
 
-def amplitudes(model: Model, hkl: Float[Array, "q 3"]) -> Complex[Array, "q r m 3"]:
+def amplitudes(model: Model, hkl: Float[Array, "q 3"], form_factor: bool = False) -> Complex[Array, "q r m 3"]:
     """How each boson operator enters the spin at Q: S(Q) = Σ w* x, per root of a crystal cell.
+
+    Args:
+        model: the magnet.
+        hkl: wavevectors in r.l.u.
+        form_factor: whether the model's form factors multiply the spins, if it has them.
 
     Returns:
         w with axes (wavevector, branch, boson operator, Cartesian component). There is one
-        branch, or the three of a rotating frame, Q − k, Q and Q + k.
+        branch, or the three of a rotating frame, Q − k, Q and Q + k. With form factors they are
+        those of g F S / 2.
     """
     waves = spin_waves(model)
-    phase = jnp.exp(2j * jnp.pi * (hkl @ waves.cell.position.T))  # (q, s)
-    local = np.sqrt(waves.cell.spin / 2 / waves.cell.cells)[:, None] * waves.frames
-    parts = jnp.einsum("qs,rab,hsb->qrhsa", phase, _branches(waves.cell), np.stack([local, local.conj()]))
+    cell = waves.cell
+    phase = jnp.exp(2j * jnp.pi * (hkl @ cell.position.T))  # (q, s)
+    local = np.sqrt(cell.spin / 2 / cell.cells)[:, None] * waves.frames
+    both = np.stack([local, local.conj()])
+    if not (form_factor and model.scattering.form_factor):
+        parts = jnp.einsum("qs,rab,hsb->qrhsa", phase, _branches(cell), both)
+        return parts.reshape(*parts.shape[:2], -1, 3)
+    length2 = jnp.sum(to_inverse_angstrom(model, hkl) ** 2, axis=1)
+    length = jnp.where(length2 > 0, jnp.sqrt(jnp.where(length2 > 0, length2, 1.0)), 0.0)  # a gradient at Q = 0 too
+    phase = phase * form_factors(tuple(str(model.site[n].ion) for n in cell.site), length)
+    moments = np.stack([np.eye(3) * site.g if np.ndim(site.g) == 0 else site.g for site in model.site])[cell.site] / 2
+    parts = jnp.einsum("qs,sca,rab,hsb->qrhsc", phase, moments, _branches(cell), both)
     return parts.reshape(*parts.shape[:2], -1, 3)
 
 

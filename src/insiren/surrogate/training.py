@@ -24,7 +24,7 @@ from optax.contrib import muon
 import insiren
 from insiren.errors import SurrogateError
 from insiren.forward import Points
-from insiren.instrument.exact import Exact, in_chunks, line_sum
+from insiren.instrument.exact import Exact, in_chunks
 from insiren.instrument.resolution import FWHM_PER_SIGMA, energy_resolution
 from insiren.surrogate.accuracy import accuracy
 from insiren.surrogate.domain import Domain, find_domain
@@ -233,14 +233,14 @@ def draw(learner: Learner, key: PRNGKeyArray) -> tuple[Float[Array, "n e i"], Fl
 
     def one(row: Array, Q: Array, chance: Array, spread: Array, uniform: Array) -> tuple[Array, Array]:
         params = named(row)
-        E, I, fwhm = exact.lines(params, Q[None])
-        line = jnp.floor(chance * E.shape[1]).astype(int)
-        near = E[0, line] + _RIDGE * fwhm[0, line] / FWHM_PER_SIGMA * spread
+        E, _, fwhm = (x[0].reshape(-1) for x in exact.lines(params, Q[None]))
+        line = jnp.floor(chance * len(E)).astype(int)
+        near = E[line] + _RIDGE * fwhm[line] / FWHM_PER_SIGMA * spread
         half = _ENERGIES // 2
         span = domain.omega[0] + (domain.omega[1] - domain.omega[0]) * uniform
         inside = (near > domain.omega[0]) & (near < domain.omega[1])
         energies = jnp.where((jnp.arange(_ENERGIES) < half) & inside, near, span)
-        return energies, jnp.log1p(learner.scale * line_sum(energies[None], E, I, fwhm)[0])
+        return energies, jnp.log1p(learner.scale * exact.rows(params, Q[None], energies[None])[0])
 
     chance = jax.random.uniform(keys[3], (_DRAW, _ENERGIES), float)
     spread = jax.random.normal(keys[4], (_DRAW, _ENERGIES), float)

@@ -1,0 +1,149 @@
+"""Averages over ranges of Q that a measurement has summed, as far as the kinematics reach.
+
+A map of (h, k, ω) from a layered magnet is the mean over a wide range of l. At each ω only that part
+of the range counts whose |Q| lies between the scattering angles of the detectors. So
+
+    S(Q, ω) = Σ_v m_v(Q, ω) S_v(Q, ω),
+
+where v numbers either wavevectors along the range, m their share of what is covered; or, where the
+magnons do not depend on the position along the range, the components of the correlation
+tensor, m the mean of F² and of the polarisation factor over what is covered: many wavevectors
+for the price of six at most. m depends on no parameter.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from insiren.errors import ModelError
+from insiren.instrument.kinematics import q_range
+from insiren.model.crystal import to_inverse_angstrom
+from insiren.model.spec import Model
+from insiren.simulate.formfactor import form_factor
+from insiren.simulate.intensity import domains, projection
+from insiren.simulate.lswt import spin_waves
+
+_FINE = 64  # wavevectors along a range where only known factors vary
+_COARSE = 32  # the same where the magnons vary as well
+_PAIRS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
+_ALIKE = 1e-9  # cells; positions and bonds closer than this along a range are at one height
+_DARK = 1e-12  # of the largest: components that vanish by symmetry
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Integral:
+    """What is seen of a range of Q.
+
+    The ranges are absolute: where a wavevector lies along them does not count.
+
+    Attributes:
+        axes: of the ranges, r.l.u., shape (a, 3).
+        offsets: of the wavevectors at which magnons are wanted, in r.l.u., shape (o, 3).
+        components: weights of the correlations, shape (v, 3, 3), where v numbers components of the tensor; None where
+            it numbers the offsets.
+        along: wavevectors of the range, r.l.u., shape (l, 3).
+        edges: the ends of the piece of range that each stands for, r.l.u., shape (l, 2, 3).
+    """
+
+    axes: np.ndarray
+    offsets: np.ndarray
+    components: np.ndarray | None
+    along: np.ndarray
+    edges: np.ndarray
+
+    def foot(self, hkl: Float[Array, "q 3"]) -> Float[Array, "q 3"]:
+        """The wavevectors without their parts along the ranges, r.l.u."""
+        return hkl - (hkl @ np.linalg.pinv(self.axes)) @ self.axes
+
+    def mix(self, model: Model, hkl: Float[Array, "q 3"], omega: Float[Array, "q w"]) -> Float[Array, "q w v"]:
+        """m_v(Q, ω); all zero where the range is out of reach."""
+        hkl = self.foot(hkl)
+        covered = self._covered(model, hkl, omega)
+        total = jnp.sum(covered, -1, keepdims=True)
+        share = covered / jnp.where(total > 0, total, 1.0)
+        if self.components is None:
+            return share
+        Q = (hkl[:, None] + self.along).reshape(-1, 3)
+        seen = projection(model, Q)
+        if model.scattering.form_factor:
+            length = jnp.linalg.norm(to_inverse_angstrom(model, Q), axis=1)
+            seen = seen * form_factor(str(model.site[0].ion), length)[:, None, None] ** 2
+        pairs = [_PAIRS[n] for n in range(len(_PAIRS)) if _keeps(self.components, n)]
+        parts = jnp.stack([seen[:, a, b] for a, b in pairs], -1).reshape(len(hkl), -1, len(pairs))
+        return jnp.einsum("qwl,qlv->qwv", share, parts)
+
+    def _covered(self, model: Model, hkl: Array, omega: Array) -> Float[Array, "q w l"]:
+        """The share of each piece of the range that detectors reach, linear in |Q| within the piece."""
+        instrument = model.instrument
+        if instrument.Ei is None:
+            return jnp.ones((*omega.shape, len(self.along)))
+        low, high = (x[..., None] for x in q_range(omega, instrument.Ei, instrument.min_angle, instrument.max_angle))
+        ends = to_inverse_angstrom(model, (hkl[:, None, None] + self.edges).reshape(-1, 3))
+        length = jnp.linalg.norm(ends, axis=1).reshape(len(hkl), 1, -1, 2)
+        near, far = jnp.min(length, -1), jnp.max(length, -1)
+        width = jnp.where(far > near, far - near, 1.0)
+        inside = jnp.minimum(far, high) - jnp.maximum(near, low)
+        point = (near >= low) & (near <= high)
+        return jnp.where(far > near, jnp.clip(inside / width, 0.0, 1.0), point) * (omega < instrument.Ei)[..., None]
+
+
+def _keeps(components: np.ndarray, n: int) -> bool:
+    a, b = _PAIRS[n]
+    return bool(np.any(components[:, a, b] != 0))
+
+
+@functools.lru_cache(maxsize=64)
+def integral(model: Model) -> Integral | None:
+    """The average over ranges of Q that a model's instrument asks for, or None.
+
+    Raises:
+        ModelError: the range is out of reach altogether.
+    """
+    ranges = model.instrument.integrate
+    if not ranges:
+        return None
+    flat = _is_flat(model)
+    steps = _FINE if flat else _COARSE
+    pieces = []
+    for one in ranges:
+        edge = np.linspace(*one.range, steps + 1)
+        pieces.append([(np.array(one.axis) * low, np.array(one.axis) * high) for low, high in itertools.pairwise(edge)])
+    edges = np.array([np.sum(combined, axis=0) for combined in itertools.product(*pieces)])  # (l, 2, 3)
+    along = edges.mean(axis=1)
+    axes = np.array([one.axis for one in ranges])
+    if not flat:
+        return Integral(axes, along, None, along, edges)
+    every = np.zeros((len(_PAIRS), 3, 3))
+    for n, (a, b) in enumerate(_PAIRS):
+        every[n, a, b] = every[n, b, a] = 1.0
+    whole = Integral(axes, np.zeros((1, 3)), every, along, edges)
+    rng = np.random.default_rng(0)
+    sample = jnp.asarray(rng.uniform(-1, 1, (16, 3)))
+    energies = jnp.broadcast_to(jnp.linspace(0.0, 0.9 * (model.instrument.Ei or 1.0), 8), (16, 8))
+    size = np.max(np.abs(np.asarray(whole.mix(model, sample, energies))), axis=(0, 1))
+    if not size.max() > 0:
+        raise ModelError(
+            "instrument.integrate: no part of the range is covered at this Ei and these scattering angles."
+        )
+    return dataclasses.replace(whole, components=every[size > _DARK * size.max()])
+
+
+def _is_flat(model: Model) -> bool:
+    """Whether magnons, and the interference of sites, are the same all along the ranges."""
+    waves, cell = spin_waves(model), spin_waves(model).cell
+    if len({site.ion for site in model.site}) > 1 and model.scattering.form_factor:
+        return False
+    if any(site.g != model.site[0].g for site in model.site) and model.scattering.form_factor:
+        return False
+    if cell.k is not None:
+        return False
+    across = [domain.hkl @ one.axis for domain in domains(model) for one in model.instrument.integrate]
+    moves = [np.abs(waves.offsets @ a).max() > _ALIKE for a in across]
+    spread = [np.ptp(cell.position @ a) > _ALIKE for a in across]
+    return not (any(moves) or any(spread))

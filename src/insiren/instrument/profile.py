@@ -1,0 +1,122 @@
+"""The shape of one line in energy, and sums of lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from insiren.forward import Parameters
+from insiren.instrument.lineshape import BOLTZMANN, binned_gaussian, bose, resolved_oscillator, voigt
+from insiren.instrument.resolution import gaussian
+from insiren.model.parameters import evaluate
+from insiren.model.spec import Model
+
+_BIN_NODES = 3  # across an energy bin, where its mean has no closed form
+_UNROLL = 4  # lines written out one by one before a loop takes over
+_FEW = 6  # views written out one by one before a loop takes over
+
+
+class Profile(eqx.Module):
+    """A normalised line in 1/meV, as resolution, lifetime and energy bin shape it.
+
+    Attributes:
+        line: "gaussian", "lorentzian" or "oscillator".
+        bin: width of the energy bin in meV.
+        damping: FWHM of the line itself in meV.
+        kT: meV; an oscillator carries its Bose factor in the shape.
+    """
+
+    line: str = eqx.field(static=True)
+    bin: float = eqx.field(static=True)
+    damping: Float[Array, ""]
+    kT: Float[Array, ""]
+
+    def __call__(self, omega: Array, energy: Array, fwhm: Array) -> Array:
+        """The line of a mode of this energy, seen with this FWHM, all in meV."""
+        if self.line == "gaussian":
+            return binned_gaussian(omega, energy, fwhm, self.bin) if self.bin > 0 else gaussian(omega, energy, fwhm)
+        if self.bin == 0:
+            return self._at(omega, energy, fwhm)
+        node, weight = np.polynomial.legendre.leggauss(_BIN_NODES)
+        parts = [w / 2 * self._at(omega + self.bin / 2 * x, energy, fwhm) for x, w in zip(node, weight, strict=True)]
+        return jnp.sum(jnp.stack(parts), axis=0)
+
+    def _at(self, omega: Array, energy: Array, fwhm: Array) -> Array:
+        if self.line == "lorentzian":
+            return voigt(omega, energy, fwhm, self.damping)
+        return resolved_oscillator(omega, energy, fwhm, self.damping) * bose(omega, self.kT)
+
+
+def profile(model: Model, params: Parameters, omega_bin: float) -> Profile:
+    """The shape of lines that a model asks for, averaged over energy bins of this width in meV."""
+    scattering = model.scattering
+    damping = jnp.asarray(0.0 if scattering.damping is None else evaluate(scattering.damping, params), float)
+    line = "gaussian" if scattering.damping is None else scattering.line
+    return Profile(line, omega_bin, damping, thermal_energy(model, params))
+
+
+def thermal_energy(model: Model, params: Parameters) -> Float[Array, ""]:
+    """kT of a model in meV; 0 where it states no temperature."""
+    given = model.scattering.temperature
+    return jnp.asarray(0.0 if given is None else BOLTZMANN * evaluate(given, params), float)
+
+
+def line_sum(
+    omega: Float[Array, "q w"],
+    E: Float[Array, "q l"],
+    weight: Float[Array, "q l"],
+    fwhm: Float[Array, "q l"],
+    shape: Callable[[Array, Array, Array], Array] = gaussian,
+) -> Float[Array, "q w"]:
+    """Σ over the lines of each wavevector of weight times a normalised shape, in 1/meV; energies in meV.
+
+    The loop over lines is outside and ω inside, so that the exponentials run as one vector.
+    """
+
+    def add(total: Array, line: tuple[Array, ...]) -> tuple[Array, None]:
+        energy, height, width = (x[:, None] for x in line)
+        return total + height * shape(omega, energy, width), None
+
+    total = jnp.zeros_like(omega)
+    if E.shape[1] > _UNROLL:
+        return jax.lax.scan(add, total, (E.T, weight.T, fwhm.T), unroll=_UNROLL)[0]
+    for n in range(E.shape[1]):
+        total, _ = add(total, (E[:, n], weight[:, n], fwhm[:, n]))
+    return total
+
+
+def view_sum(
+    omega: Float[Array, "q w"],
+    mix: Float[Array, "q w v"] | None,
+    lines: tuple[Float[Array, "q v l"], Float[Array, "q v l"], Float[Array, "q v l"]],
+    shape: Callable[[Array, Array, Array], Array],
+) -> Float[Array, "q w"]:
+    """`line_sum` of several views of each wavevector, mixed with weights that depend on energy.
+
+    Args:
+        omega: energies in meV.
+        mix: the weight of each view, or None for a single one that counts in full.
+        lines: energies in meV, weights and FWHM in meV.
+        shape: of a line.
+    """
+    if mix is None:
+        E, weight, fwhm = lines
+        return line_sum(omega, E[:, 0], weight[:, 0], fwhm[:, 0], shape)
+
+    def add(total: Array, view: Any) -> tuple[Array, None]:
+        share, (E, weight, fwhm) = view
+        return total + share * line_sum(omega, E, weight, fwhm, shape), None
+
+    views = (jnp.moveaxis(mix, -1, 0), jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), lines))
+    total = jnp.zeros_like(omega)
+    if mix.shape[-1] > _FEW:
+        return jax.lax.scan(add, total, views)[0]
+    for n in range(mix.shape[-1]):
+        total, _ = add(total, jax.tree.map(lambda x, n=n: x[n], views))
+    return total
