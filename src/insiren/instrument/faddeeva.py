@@ -20,7 +20,7 @@ from jaxtyping import Array, Float
 
 import insiren.forward  # noqa: F401  (switches JAX to double precision)
 
-_TERMS = 36  # |w| is right to 3e-14 of itself; 32 terms give 3e-13, 24 give 4e-10 and save a fifth of the time
+_TERMS = 36  # |w| is right to 3e-14 of itself; 32 terms give 3e-13, 24 give 4e-10 and save a third of the time
 _L = 2**-0.25 * np.sqrt(_TERMS)
 
 
