@@ -12,8 +12,8 @@ import systems
 from insiren.errors import UnstableStructure
 from insiren.forward import Points
 from insiren.instrument.exact import Exact, exact, in_chunks
-from insiren.instrument.profile import line_sum
 from insiren.instrument.grid import SharedGrid, shared_grid
+from insiren.instrument.profile import line_sum
 from insiren.model.spec import Model, load_model
 
 SQUARE = Model.from_dict(systems.square())

@@ -216,7 +216,7 @@ class Exact(Forward):
         )
 
     def _around(self, params: Parameters, place: Array, bins: Bins) -> tuple[Array, Array, tuple[int, ...]]:
-        """Nodes around each place (q, b, …, 3) in r.l.u., their weights (b, …), and which axes close upon themselves."""
+        """Nodes around each place (q, b, …, 3) in r.l.u., their weights (b, …), and which axes are periodic."""
         count = _BIN_NODES * self.refine
         if place.ndim == 1:
             across, share = _legendre([bins.Q_abs] if bins.Q_abs > 0 else [], count)
@@ -224,14 +224,14 @@ class Exact(Forward):
             towards = powder.directions(self.rings)
             hkl = jnp.asarray(towards @ np.linalg.inv(lattice(self.model).reciprocal))
             even = np.full(towards.shape[:2], 1 / (2 * self.rings**2))
-            return length[..., None, None, None] * hkl, share[:, None, None] * even, (1,)
+            return length[..., None, None, None] * hkl, jnp.asarray(share[:, None, None] * even), (1,)
         axes = self.model.instrument.q_axes
         across, share = _legendre(bins.hkl, count)
         offsets, weight = q_quadrature(axes, self._own)
         shape = [self._own] * len(axes)
         nodes = place[:, None, None] + across[:, None] + jnp.asarray(params["q_fwhm"]) * offsets
         whole = (share[:, None] * weight).reshape(-1, *shape)
-        return nodes.reshape(len(place), len(share), *shape, 3), whole, ()
+        return nodes.reshape(len(place), len(share), *shape, 3), jnp.asarray(whole), ()
 
     def views(self, params: Parameters, hkl: Float[Array, "q 3"]) -> tuple[Array, Array]:
         """Energies (meV) and weights of the magnons in each view of a wavevector, (q, v, n).

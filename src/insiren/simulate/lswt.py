@@ -228,8 +228,8 @@ def amplitudes(model: Model, hkl: Float[Array, "q 3"], form_factor: bool = False
     length2 = jnp.sum(to_inverse_angstrom(model, hkl) ** 2, axis=1)
     length = jnp.where(length2 > 0, jnp.sqrt(jnp.where(length2 > 0, length2, 1.0)), 0.0)  # a gradient at Q = 0 too
     phase = phase * form_factors(tuple(str(model.site[n].ion) for n in cell.site), length)
-    moments = np.stack([np.eye(3) * site.g if np.ndim(site.g) == 0 else site.g for site in model.site])[cell.site] / 2
-    parts = jnp.einsum("qs,sca,rab,hsb->qrhsc", phase, moments, _branches(cell), both)
+    moments = np.stack([np.array(site.g) * (np.eye(3) if np.ndim(site.g) == 0 else 1) for site in model.site])
+    parts = jnp.einsum("qs,sca,rab,hsb->qrhsc", phase, moments[cell.site] / 2, _branches(cell), both)
     return parts.reshape(*parts.shape[:2], -1, 3)
 
 
