@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -94,7 +95,9 @@ class Exact(Forward):
         mix = None
         if over is not None:
             omega = jnp.broadcast_to(grid.omega, (grid.nodes.shape[0], grid.omega.shape[0]))
-            mix = in_chunks(lambda Q, w: over.mix(self.model, Q, w), _CHUNK, grid.nodes, omega)
+            mix = jax.jit(lambda *rows: in_chunks(functools.partial(over.mix, self.model), _CHUNK, *rows))(
+                grid.nodes, omega
+            )
         return _OnGrid(self, grid, mix, q_fwhm)
 
     def _powder_plan(self, points: Points, params: Parameters) -> Exact:

@@ -17,6 +17,7 @@ import dataclasses
 import functools
 import itertools
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -124,9 +125,10 @@ def integral(model: Model) -> Integral | None:
         every[n, a, b] = every[n, b, a] = 1.0
     whole = Integral(axes, np.zeros((1, 3)), every, along, edges)
     rng = np.random.default_rng(0)
-    sample = jnp.asarray(rng.uniform(-1, 1, (16, 3)))
-    energies = jnp.broadcast_to(jnp.linspace(0.0, 0.9 * (model.instrument.Ei or 1.0), 8), (16, 8))
-    size = np.max(np.abs(np.asarray(whole.mix(model, sample, energies))), axis=(0, 1))
+    sample = rng.uniform(-1, 1, (16, 3))
+    energies = np.broadcast_to(np.linspace(0.0, 0.9 * (model.instrument.Ei or 1.0), 8), (16, 8))
+    seen = jax.jit(lambda Q, omega: whole.mix(model, Q, omega)).lower(sample, energies).compile()(sample, energies)
+    size = np.max(np.abs(np.asarray(seen)), axis=(0, 1))
     if not size.max() > 0:
         raise ModelError(
             "instrument.integrate: no part of the range is covered at this Ei and these scattering angles."
