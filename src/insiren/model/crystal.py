@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import functools
 
-import gemmi
 import numpy as np
 from jaxtyping import Array, Float
 
 from insiren.errors import ModelError
+from insiren.model.allowed import AllowedForm
 from insiren.model.spec import Model
 
 
@@ -29,13 +29,7 @@ class Lattice:
 @functools.lru_cache(maxsize=64)
 def lattice(model: Model) -> Lattice:
     """The crystal lattice of a model."""
-    given = model.crystal
-    if given.vectors is not None:
-        vectors = np.array(given.vectors)
-    else:
-        assert given.a and given.b and given.c  # checked when the table was read
-        cell = gemmi.UnitCell(given.a, given.b, given.c, given.alpha, given.beta, given.gamma)
-        vectors = np.array(cell.orth.mat.tolist()).T
+    vectors = model.crystal.lattice_vectors
     if abs(np.linalg.det(vectors)) < 1e-6:  # Å³; no crystal is so small, so the angles contradict each other
         raise ModelError(f"The lattice of {model.name} has no volume; check its angles or vectors.")
     return Lattice(vectors, 2 * np.pi * np.linalg.inv(vectors).T)
@@ -44,6 +38,32 @@ def lattice(model: Model) -> Lattice:
 def to_inverse_angstrom(model: Model, hkl: Float[Array, "q 3"]) -> Float[Array, "q 3"]:
     """Cartesian Q in 1/Å of wavevectors in r.l.u."""
     return hkl @ lattice(model).reciprocal
+
+
+def allowed_form(model: Model, bond: int | tuple[int, int, tuple[int, int, int]]) -> AllowedForm:
+    """The exchange matrices that the space group allows on a bond; all of them without a space group.
+
+    Args:
+        model: the magnet.
+        bond: the number of a `[[bond]]`, or (i, j, offset) on the sites of `Model.sites`.
+
+    Returns:
+        The free matrices, Cartesian, the form in letters such as "[[A, D, 0], [-D, A, 0], [0, 0, B]]",
+        and what is left of the DM vector. For a `[[bond]]` of a shell, those of its first bond,
+        on which the matrix acts as it is written.
+
+    Raises:
+        ModelError: there is no such bond.
+    """
+    if isinstance(bond, int):
+        found = [b for b in model.bonds if b.declared == bond]
+        if not found:
+            raise ModelError(f"{model.name} has no [[bond]] {bond}; there are {len(model.bond)} (0 is the first).")
+        return model.site_images.form_of_bond((found[0].i, found[0].j, found[0].offset))
+    i, j, _ = bond
+    if not (0 <= i < len(model.sites) and 0 <= j < len(model.sites)):
+        raise ModelError(f"The bond {bond} names a site that {model.name} lacks; it has {len(model.sites)}.")
+    return model.site_images.form_of_bond(bond)
 
 
 def route(model: Model, text: str, spacing: float = 0.01) -> tuple[np.ndarray, list[tuple[int, str]]]:

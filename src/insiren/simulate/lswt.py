@@ -50,7 +50,7 @@ class SpinWaves:
         offsets: distinct bond displacements in crystal cells, the origin first, shape (o, 3).
         start, end: magnetic sites of each bond, shape (b,).
         offset: which displacement each bond has, shape (b,).
-        which: the `[[bond]]` it comes from, shape (b,).
+        which: the bond of the crystal cell (`Model.bonds`) that it is a copy of, shape (b,).
         backward: whether it runs against its displacement's sign, so that J is transposed, shape (b,).
         turn: rotation of the frame along each bond before that, shape (b, 3, 3).
     """
@@ -115,7 +115,8 @@ def _require_turning_symmetry(model: Model, cell: MagneticCell) -> None:
         for key, matrices in (("bond", terms.exchange), ("anisotropy of site", terms.anisotropy)):
             bad = np.flatnonzero(np.max(np.abs(R @ matrices @ R.T - matrices), axis=(1, 2)) > _ROUNDING * size)
             if bad.size:
-                raise ModelError(_NOT_TURNING.format(what=f"{key} {bad[0]}"))
+                number = model.bonds[bad[0]].declared if key == "bond" else bad[0]
+                raise ModelError(_NOT_TURNING.format(what=f"{key} {number}"))
         if np.max(np.abs(terms.zeeman @ R.T - terms.zeeman)) > _ROUNDING * size:
             raise ModelError(_NOT_TURNING.format(what="field"))
 
