@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from typing import Any
 
 import numpy as np
 from jaxtyping import Array, Float
@@ -64,6 +65,32 @@ def allowed_form(model: Model, bond: int | tuple[int, int, tuple[int, int, int]]
     if not (0 <= i < len(model.sites) and 0 <= j < len(model.sites)):
         raise ModelError(f"The bond {bond} names a site that {model.name} lacks; it has {len(model.sites)}.")
     return model.site_images.form_of_bond(bond)
+
+
+def inventory(model: Model) -> dict[str, list[dict[str, Any]]]:
+    """What a model holds once symmetry has done its work, for listing.
+
+    Returns:
+        "sites", each with its number, label, position, spin and the `[[site]]` it comes from; and
+        "bonds", one entry a `[[bond]]`: the first bond of its set, on which the matrix acts as it is
+        written, the number of bonds, the length in Å, and the form that the symmetry of the bond
+        allows where there is a space group.
+    """
+    sites = [
+        {"site": n, "label": s.label, "position": list(s.position), "spin": s.spin, "declared": s.declared}
+        for n, s in enumerate(model.sites)
+    ]
+    bonds = []
+    for number in range(len(model.bond)):
+        same = [b for b in model.bonds if b.declared == number]
+        first = same[0]
+        form = None if model.site_images.images is None else allowed_form(model, number)
+        bonds.append({
+            "bond": number, "i": first.i, "j": first.j, "offset": list(first.offset), "count": len(same),
+            "length": model.site_images.length((first.i, first.j, first.offset)),
+            "allowed": form and form.text, "dm": form and form.dm,
+        })  # fmt: skip
+    return {"sites": sites, "bonds": bonds}
 
 
 def route(model: Model, text: str, spacing: float = 0.01) -> tuple[np.ndarray, list[tuple[int, str]]]:
