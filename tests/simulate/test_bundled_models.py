@@ -31,6 +31,7 @@ def test_energies_are_those_of_the_closed_form(name: str, away: float):
     np.testing.assert_allclose(E, systems.BUNDLED[name](HKL, **params), rtol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", bundled())
 def test_a_spectrum_along_the_models_own_route_is_finite_and_not_dark(name: str):
     model = load_model(name)
@@ -59,5 +60,5 @@ def test_luvo3_lies_near_the_measured_modes(shared):
     measured = [(n, row[column]) for n, row in enumerate(rows) for column in (6, 9) if row[column] > 0]
     misses = np.array([np.min(np.abs(E[n] - energy)) for n, energy in measured])
     assert len(misses) == 17
-    # the published values were fitted to these; the one beyond, 3.8 meV, is the top of the band at (0, 1.5, 3.5)
-    assert np.max(np.delete(misses, np.argmax(misses))) < 3.4 and np.sqrt(np.mean(misses**2)) < 1.5
+    # worst where the mode is broadest, the top of the band at (0, 1.5, 3.5): 3.8 meV
+    assert np.max(np.delete(misses, np.argmax(misses))) < 1.2 and np.sqrt(np.mean(misses**2)) < 1.2

@@ -12,6 +12,7 @@ from insiren.errors import ModelError
 
 TOLERANCE = 0.01  # Å; positions of a few digits lie within it of their images, different atoms never do
 _TOO_CLOSE = 0.5  # Å; no two atoms are so close, so a position was rounded or a site given twice
+_LARGEST_GROUP = 192  # operations in a cell, of a face-centred cubic group
 _METRIC = 1e-3  # relative; a lattice of the wrong system is further off, lengths of a few digits are not
 
 Ends = tuple[int, int, tuple[int, ...]]  # a bond: site i of a cell, site j of the cell `offset` further on
@@ -75,11 +76,10 @@ def space_group(name: str, triplets: Sequence[str], vectors: np.ndarray) -> Spac
     if abs(np.linalg.det(vectors)) < 1e-6:  # Å³; no crystal is so small
         raise ModelError("crystal: the lattice has no volume; check its angles or vectors.")
     try:
-        group = gemmi.GroupOps([gemmi.Op(triplet) for triplet in triplets])
-        group.add_missing_elements()
+        generators = [gemmi.Op(triplet).wrap() for triplet in triplets]
     except (RuntimeError, ValueError) as error:
         raise ModelError(f"crystal.operations: {error}. Write each as in '-x,y+1/2,-z'.") from None
-    operations = sorted(group, key=lambda op: op.triplet() != "x,y,z")
+    operations = _closed(generators)
     rotation = np.array([op.rot for op in operations]) / gemmi.Op.DEN
     translation = np.array([op.tran for op in operations]) / gemmi.Op.DEN
     turn = vectors.T @ rotation @ np.linalg.inv(vectors.T)
@@ -92,6 +92,23 @@ def space_group(name: str, triplets: Sequence[str], vectors: np.ndarray) -> Spac
             "its setting."
         )
     return SpaceGroup(name, vectors, rotation, translation, left @ right)
+
+
+def _closed(generators: Sequence[gemmi.Op]) -> list[gemmi.Op]:
+    """Every product of operations, each once up to lattice vectors, the identity first."""
+    found, needed = [gemmi.Op("x,y,z")], []
+    for generator in generators:
+        if generator in found:
+            continue
+        needed.append(generator)
+        for op in found:  # grows as it is gone through
+            found += [new for new in ((op * g).wrap() for g in needed) if new not in found]
+            if len(found) > _LARGEST_GROUP:
+                raise ModelError(
+                    f"crystal.operations: {[g.triplet() for g in needed]} make more than {_LARGEST_GROUP} operations, "
+                    "which no space group has. Correct them."
+                )
+    return found
 
 
 def _nearest(group: SpaceGroup, difference: np.ndarray) -> np.ndarray:
@@ -107,7 +124,9 @@ def centred(group: SpaceGroup, position: np.ndarray) -> np.ndarray:
 
 
 def orbit(group: SpaceGroup, position: np.ndarray, what: str) -> tuple[np.ndarray, np.ndarray]:
-    """The images of a position in one cell, the position itself first and as it was given.
+    """The images of a position in one cell: itself first, as it was given, the others by x, then y, then z.
+
+    This order holds whatever the order of the operations.
 
     Args:
         group: the space group.
@@ -131,7 +150,9 @@ def orbit(group: SpaceGroup, position: np.ndarray, what: str) -> tuple[np.ndarra
                 f"{what}: {group.name} has an image of {tuple(np.round(position, 5).tolist())} only {nearest:.2g} Å "
                 "away. If it is a special position, give more digits (1/3 as 0.333333)."
             )
-    return np.array(places), np.array(makers)
+    order = np.lexsort(np.round(places[1:], 3).T[::-1]) if len(places) > 1 else []  # 3 digits: rounding decides nothing
+    chosen = [0, *(1 + n for n in order)]
+    return np.array(places)[chosen], np.array(makers)[chosen]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
