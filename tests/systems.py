@@ -200,3 +200,99 @@ def square_8_sites() -> dict[str, Any]:
 
 # Translations of that cell in the order in which a magnetic cell lists them: near ones first.
 _EIGHT = [(0, 0), (1, 0), (1, -1), (1, 1), (2, 0), (2, -1), (2, 1), (3, 0)]
+
+
+# Closed forms of the bundled models: energies in ascending order, shape (q, n), of parameters by name.
+
+
+def square_stripe_energies(hkl: np.ndarray, J: float, Jp: float, S: float = 1.0) -> np.ndarray:
+    """Antiparallel along a, parallel along b: A = 2S (2Jp + J cos y), B = 2S cos x (J + 2Jp cos y), twice."""
+    x, y = 2 * np.pi * hkl[:, 0], 2 * np.pi * hkl[:, 1]
+    A, B = 2 * S * (2 * Jp + J * np.cos(y)), 2 * S * np.cos(x) * (J + 2 * Jp * np.cos(y))
+    return np.repeat(np.sqrt(A**2 - B**2)[:, None], 2, 1)
+
+
+def triangular_energies(hkl: np.ndarray, J: float, S: float = 2.0) -> np.ndarray:
+    """3JS √((1 − γ)(1 + 2γ)), γ the mean cosine over neighbours, at Q − k, Q and Q + k.
+
+    Source: Jolicoeur and Le Guillou, Phys. Rev. B 40, 2727 (1989).
+    """
+    found = []
+    for n in (-1, 0, 1):
+        a, b = 2 * np.pi * (hkl[:, :2] + n / 3).T
+        g = (np.cos(a) + np.cos(b) + np.cos(a + b)) / 3
+        found.append(3 * J * S * np.sqrt((1 - g) * (1 + 2 * g)))
+    return np.sort(np.stack(found, -1), -1)
+
+
+def honeycomb_dm_energies(hkl: np.ndarray, J: float, D: float, A: float, S: float = 1.5) -> np.ndarray:
+    """S (3|J| − 2A ± √(J² |f|² + 4D² g²)), J < 0: D round the hexagons is a mass of opposite sign on the sublattices.
+
+    f sums the phases to the three neighbours, g the sines to three second ones. Source: Owerre,
+    J. Phys.: Condens. Matter 28, 386001 (2016).
+    """
+    a, b = 2 * np.pi * hkl[:, 0], 2 * np.pi * hkl[:, 1]
+    f2 = 3 + 2 * (np.cos(a) + np.cos(b) + np.cos(a + b))
+    root = np.sqrt(J**2 * f2 + 4 * D**2 * (np.sin(a) + np.sin(b) - np.sin(a + b)) ** 2)
+    return S * np.stack([-3 * J - 2 * A - root, -3 * J - 2 * A + root], -1)
+
+
+def kagome_energies(hkl: np.ndarray, J: float, D: float, S: float = 2.5) -> np.ndarray:
+    """S √(c (4c + Jμ)(4 − μ)), c = (J + √3 D)/2, over the eigenvalues μ of the matrix of neighbours.
+
+    Out of the plane neighbours are coupled by J, in the plane (along the turned axes) by −c, and the
+    local field is 4cS, so (A + B)(A − B) = S² (4c + Jμ)(4c − cμ) with
+    μ = −2, 1 ± √(1 + 8 cos πh cos πk cos π(h + k)). With D = 0 the first is the flat band at zero.
+    """
+    h, k = np.pi * hkl[:, 0], np.pi * hkl[:, 1]
+    root = np.sqrt(1 + 8 * np.cos(h) * np.cos(k) * np.cos(h + k))
+    mu = np.stack([-2 + 0 * root, 1 + root, 1 - root], -1)
+    c = (J + np.sqrt(3) * D) / 2
+    return np.sort(S * np.sqrt(c * (4 * c + J * mu) * (4 - mu)), -1)
+
+
+def diamond_energies(hkl: np.ndarray, J: float, S: float = 1.5) -> np.ndarray:
+    """4JS √(1 − |γ|²), |γ|² = (ccc)² + (sss)² of half angles, folded into the cubic cell, each twice."""
+    found = []
+    for shift in ([0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]):
+        half = np.pi / 2 * (hkl + np.array(shift))
+        g2 = np.prod(np.cos(half), 1) ** 2 + np.prod(np.sin(half), 1) ** 2
+        found += [4 * J * S * np.sqrt(1 - g2)] * 2
+    return np.sort(np.stack(found, -1), -1)
+
+
+def rutile_energies(hkl: np.ndarray, J1: float, J2: float, J3: float, Dz: float, S: float = 2.5) -> np.ndarray:
+    """A = S [8J2 − 2J1 (1 − cos l) − 2J3 (2 − cos h − cos k) − 2Dz], B = 8S J2 ccc of half angles; twice."""
+    h, k, l = 2 * np.pi * hkl.T
+    A = S * (8 * J2 - 2 * J1 * (1 - np.cos(l)) - 2 * J3 * (2 - np.cos(h) - np.cos(k)) - 2 * Dz)
+    B = 8 * S * J2 * np.cos(h / 2) * np.cos(k / 2) * np.cos(l / 2)
+    return np.repeat(np.sqrt(A**2 - B**2)[:, None], 2, 1)
+
+
+def perovskite_energies(hkl: np.ndarray, Jab: float, Jc: float, Dx: float, Dy: float, S: float = 1.0) -> np.ndarray:
+    """S √((J0 + J + 2Dx)(J0 − J + 2Dy)) with both signs of J, at Q and folded back from half the zone of Pbnm.
+
+    J0 = 4Jab + 2Jc and J = ±4Jab cos πh cos πk + 2Jc cos πl.
+    """
+    h, k, l = np.pi * hkl.T
+    found = []
+    for fold in (1, -1):
+        J = fold * 4 * Jab * np.cos(h) * np.cos(k) + 2 * Jc * np.cos(l)
+        J0 = 4 * Jab + 2 * Jc
+        found += [S * np.sqrt((J0 + s * J + 2 * Dx) * (J0 - s * J + 2 * Dy)) for s in (1, -1)]
+    return np.sort(np.stack(found, -1), -1)
+
+
+BUNDLED = {
+    "chain": lambda hkl, J: np.repeat(afm_chain_energy(hkl[:, 0], J, S=2.5)[:, None], 2, 1),
+    "square-neel": lambda hkl, J, Jp: square_energies(hkl, J, Jp, S=0.5),
+    "square-stripe": square_stripe_energies,
+    "triangular": triangular_energies,
+    "honeycomb-dm": honeycomb_dm_energies,
+    "kagome": kagome_energies,
+    "diamond": diamond_energies,
+    "mnf2": rutile_energies,
+    "luvo3": perovskite_energies,
+    "la2nio4": lambda hkl, J, Jp: 1.09 * square_energies(hkl, J, Jp),
+    "la2nio4-gap": lambda hkl, J, Jp, Dz, Dx: 1.09 * square_energies(hkl, J, Jp, Dy=Dx, Dz=Dz),
+}

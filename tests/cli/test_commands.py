@@ -59,6 +59,17 @@ def test_models_lists_what_is_bundled_with_its_parameters(insiren):
     assert {"la2nio4", "la2nio4-gap"} <= {entry["name"] for entry in content["models"]}
 
 
+def test_models_tells_what_symmetry_made_of_a_file(insiren, tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text(insiren("models", "mnf2", "--example").out, encoding="utf-8")
+    said = insiren("models", file)
+    assert said.code == 0 and "site 1     Mn   (0.5, 0.5, 0.5)  S = 2.5" in said.out
+    assert "8 bonds of 3.821 Å  [[A, D, E], [D, A, E], [F, F, B]]; DM vector along (1, -1, 0)" in said.out
+    content = json.loads(insiren("models", file, "--json", "-").out)["models"][0]
+    assert [b["count"] for b in content["bonds"]] == [2, 8, 4] and len(content["sites"]) == 2
+    assert "allowed" not in insiren("models", "chain").out
+
+
 @pytest.mark.parametrize("name", [None, "la2nio4-gap"])
 def test_the_example_is_a_model_with_comments(insiren, tmp_path, name):
     said = insiren("models", *([name] if name else []), "--example")

@@ -33,14 +33,17 @@ if TYPE_CHECKING:
 
 
 def models(
-    name: Annotated[str | None, typer.Argument(help="A bundled model, to see its parameters and box.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="A bundled model or a TOML file, to see its parameters, sites and bonds.")
+    ] = None,
     example: Annotated[bool, typer.Option("--example", help="Print a commented model file to start from.")] = False,
     out: Json = None,
 ) -> None:
-    """Bundled models, their parameters and boxes.
+    """Bundled models, their parameters and boxes; of one model its sites and bonds as well.
 
     Example: `insiren models la2nio4`, or `insiren models --example > mine.toml`
     """
+    from insiren.model.crystal import inventory
     from insiren.model.spec import bundled, bundled_text, load_model
     from insiren.surrogate.store import bundled_surrogates
 
@@ -55,6 +58,7 @@ def models(
             "name": model.name, "summary": model.summary, "source": model.source,
             "parameters": [vars(p) for p in model.all_parameters],
             "surrogates": [s for s in bundled_surrogates() if s.removesuffix(".insiren") == model.name],
+            **(inventory(model) if name else {}),
         })  # fmt: skip
     write_json({"models": content}, out)
     if str(out) == "-":
@@ -66,8 +70,22 @@ def models(
             for p in entry["parameters"]:
                 free = "  free" if p["free"] else ""
                 print(f"  {p['name']:<10} {p['value']:>10.5g}  {p['min']:g} … {p['max']:g} {p['unit']}{free}")
+            _print_inventory(entry)
         for surrogate in entry["surrogates"]:
             print(f"{'':<16} surrogate: {surrogate}")
+
+
+def _print_inventory(entry: dict[str, Any]) -> None:
+    """Sites and bonds, one line each; in brackets what the symmetry of a bond allows."""
+    for site in entry["sites"]:
+        place = ", ".join(f"{x:.6g}" for x in site["position"])
+        print(f"  site {site['site']:<5} {site['label']:<4} ({place})  S = {site['spin']:g}")
+    for bond in entry["bonds"]:
+        offset = ", ".join(map(str, bond["offset"]))
+        plural = "" if bond["count"] == 1 else "s"
+        line = f"  bond {bond['bond']:<5} {bond['i']} → {bond['j']} ({offset})  {bond['count']} bond{plural}"
+        allowed = f"  {bond['allowed']}; {bond['dm']}" if bond["allowed"] else ""
+        print(f"{line} of {bond['length']:.4g} Å{allowed}")
 
 
 def inspect(

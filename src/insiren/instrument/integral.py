@@ -74,7 +74,7 @@ class Integral:
         seen = projection(model, Q)
         if model.scattering.form_factor:
             length = jnp.linalg.norm(to_inverse_angstrom(model, Q), axis=1)
-            seen = seen * form_factor(str(model.site[0].ion), length)[:, None, None] ** 2
+            seen = seen * form_factor(str(model.sites[0].ion), length)[:, None, None] ** 2
         pairs = [_PAIRS[n] for n in range(len(_PAIRS)) if _keeps(self.components, n)]
         parts = jnp.stack([seen[:, a, b] for a, b in pairs], -1).reshape(len(hkl), -1, len(pairs))
         return jnp.einsum("qwl,qlv->qwv", share, parts)
@@ -139,9 +139,7 @@ def integral(model: Model) -> Integral | None:
 def _is_flat(model: Model) -> bool:
     """Whether magnons, and the interference of sites, are the same all along the ranges."""
     waves, cell = spin_waves(model), spin_waves(model).cell
-    if len({site.ion for site in model.site}) > 1 and model.scattering.form_factor:
-        return False
-    if any(site.g != model.site[0].g for site in model.site) and model.scattering.form_factor:
+    if len({site.ion for site in model.sites}) > 1 and model.scattering.form_factor:
         return False
     if cell.k is not None:
         return False

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from typing import Any
 
-import gemmi
 import numpy as np
 from jaxtyping import Array, Float
 
 from insiren.errors import ModelError
+from insiren.model.allowed import AllowedForm
 from insiren.model.spec import Model
 
 
@@ -29,13 +30,7 @@ class Lattice:
 @functools.lru_cache(maxsize=64)
 def lattice(model: Model) -> Lattice:
     """The crystal lattice of a model."""
-    given = model.crystal
-    if given.vectors is not None:
-        vectors = np.array(given.vectors)
-    else:
-        assert given.a and given.b and given.c  # checked when the table was read
-        cell = gemmi.UnitCell(given.a, given.b, given.c, given.alpha, given.beta, given.gamma)
-        vectors = np.array(cell.orth.mat.tolist()).T
+    vectors = model.crystal.lattice_vectors
     if abs(np.linalg.det(vectors)) < 1e-6:  # Å³; no crystal is so small, so the angles contradict each other
         raise ModelError(f"The lattice of {model.name} has no volume; check its angles or vectors.")
     return Lattice(vectors, 2 * np.pi * np.linalg.inv(vectors).T)
@@ -44,6 +39,58 @@ def lattice(model: Model) -> Lattice:
 def to_inverse_angstrom(model: Model, hkl: Float[Array, "q 3"]) -> Float[Array, "q 3"]:
     """Cartesian Q in 1/Å of wavevectors in r.l.u."""
     return hkl @ lattice(model).reciprocal
+
+
+def allowed_form(model: Model, bond: int | tuple[int, int, tuple[int, int, int]]) -> AllowedForm:
+    """The exchange matrices that the space group allows on a bond; all of them without a space group.
+
+    Args:
+        model: the magnet.
+        bond: the number of a `[[bond]]`, or (i, j, offset) on the sites of `Model.sites`.
+
+    Returns:
+        The free matrices, Cartesian, the form in letters such as "[[A, D, 0], [-D, A, 0], [0, 0, B]]",
+        and what is left of the DM vector. For a `[[bond]]` of a shell, those of its first bond,
+        on which the matrix acts as it is written.
+
+    Raises:
+        ModelError: there is no such bond.
+    """
+    if isinstance(bond, int):
+        found = [b for b in model.bonds if b.declared == bond]
+        if not found:
+            raise ModelError(f"{model.name} has no [[bond]] {bond}; there are {len(model.bond)} (0 is the first).")
+        return model.site_images.form_of_bond((found[0].i, found[0].j, found[0].offset))
+    i, j, _ = bond
+    if not (0 <= i < len(model.sites) and 0 <= j < len(model.sites)):
+        raise ModelError(f"The bond {bond} names a site that {model.name} lacks; it has {len(model.sites)}.")
+    return model.site_images.form_of_bond(bond)
+
+
+def inventory(model: Model) -> dict[str, list[dict[str, Any]]]:
+    """What a model holds once symmetry has done its work, for listing.
+
+    Returns:
+        "sites", each with its number, label, position, spin and the `[[site]]` it comes from; and
+        "bonds", one entry a `[[bond]]`: the first bond of its set, on which the matrix acts as it is
+        written, the number of bonds, the length in Å, and the form that the symmetry of the bond
+        allows where there is a space group.
+    """
+    sites = [
+        {"site": n, "label": s.label, "position": list(s.position), "spin": s.spin, "declared": s.declared}
+        for n, s in enumerate(model.sites)
+    ]
+    bonds = []
+    for number in range(len(model.bond)):
+        same = [b for b in model.bonds if b.declared == number]
+        first = same[0]
+        form = None if model.site_images.images is None else allowed_form(model, number)
+        bonds.append({
+            "bond": number, "i": first.i, "j": first.j, "offset": list(first.offset), "count": len(same),
+            "length": model.site_images.length((first.i, first.j, first.offset)),
+            "allowed": form and form.text, "dm": form and form.dm,
+        })  # fmt: skip
+    return {"sites": sites, "bonds": bonds}
 
 
 def route(model: Model, text: str, spacing: float = 0.01) -> tuple[np.ndarray, list[tuple[int, str]]]:

@@ -9,6 +9,7 @@ each bond twice (½ Σ_ij) has the same J; one that writes −2 Σ_bonds J Sᵢ�
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -16,7 +17,8 @@ from jaxtyping import Array, Float
 
 from insiren.forward import Parameters
 from insiren.model.parameters import evaluate
-from insiren.model.spec import Matrix, Model, Number
+from insiren.model.spec import Model
+from insiren.model.terms import Combination, bond_terms, combination, matrix_terms
 
 CONVENTION = "H = Σ_bonds SᵢᵀJSⱼ + Σᵢ SᵢᵀAᵢSᵢ − μ_B Σᵢ BᵀgᵢSᵢ; each bond once; J > 0 antiferromagnetic; meV, T"
 MU_B = 0.057883818060  # meV/T. Source: CODATA 2018
@@ -26,7 +28,7 @@ class Couplings(NamedTuple):
     """The numbers of the Hamiltonian.
 
     Attributes:
-        exchange: of each `[[bond]]` in meV, shape (b, 3, 3).
+        exchange: of each bond of the crystal cell (`Model.bonds`) in meV, shape (b, 3, 3).
         anisotropy: of each crystal site in meV, shape (s, 3, 3).
         zeeman: μ_B gᵀB of each crystal site in meV, shape (s, 3).
     """
@@ -36,23 +38,34 @@ class Couplings(NamedTuple):
     zeeman: Float[Array, "s 3"]
 
 
+class _Combinations(NamedTuple):
+    """The matrices of a Hamiltonian as linear combinations of parameter expressions."""
+
+    exchange: Combination
+    anisotropy: Combination
+    g: Combination
+
+
+@functools.lru_cache(maxsize=64)
+def _combinations(model: Model) -> _Combinations:
+    terms = [bond_terms(table) for table in model.bond]
+    return _Combinations(
+        combination(len(model.bonds), [(n, terms[b.declared], b.rotation) for n, b in enumerate(model.bonds)]),
+        combination(len(model.sites), model.single_ion),
+        combination(len(model.sites), [(n, matrix_terms(s.g), s.rotation) for n, s in enumerate(model.sites)]),
+    )
+
+
 def couplings(model: Model, params: Parameters) -> Couplings:
     """The couplings of a model for given parameters; traceable by JAX."""
-    distinct = {bond.exchange: _matrix(bond.exchange, params) for bond in model.bond}  # few matrices, many bonds
-    exchange = [distinct[bond.exchange] for bond in model.bond]
-    anisotropy = [jnp.zeros((3, 3))] * len(model.site)
-    for term in model.anisotropy:
-        matrix = _matrix(term.matrix, params)
-        anisotropy[term.site] = anisotropy[term.site] + (matrix + matrix.T) / 2  # only this part acts
-    B = jnp.stack(
-        [jnp.asarray(evaluate(x, params), float) for x in (model.field.B if model.field else (0.0, 0.0, 0.0))]
-    )
-    zeeman = [MU_B * _matrix(site.g, params).T @ B for site in model.site]
-    empty = jnp.zeros((0, 3, 3))
-    return Couplings(jnp.stack(exchange) if exchange else empty, jnp.stack(anisotropy), jnp.stack(zeeman))
+    found = _combinations(model)
+    matrix = found.anisotropy(params)
+    anisotropy = (matrix + jnp.swapaxes(matrix, 1, 2)) / 2  # only this part acts
+    given = model.field.B if model.field else (0.0, 0.0, 0.0)
+    B = jnp.stack([jnp.asarray(evaluate(x, params), float) for x in given])
+    return Couplings(found.exchange(params), anisotropy, MU_B * jnp.einsum("sba,b->sa", found.g(params), B))
 
 
-def _matrix(value: Number | Matrix, params: Parameters) -> Float[Array, "3 3"]:
-    if isinstance(value, tuple):
-        return jnp.stack([jnp.stack([jnp.asarray(evaluate(x, params), float) for x in row]) for row in value])
-    return jnp.asarray(evaluate(value, params), float) * jnp.eye(3)
+def g_tensors(model: Model, params: Parameters) -> Float[Array, "s 3 3"]:
+    """The g tensor of each crystal site; traceable by JAX."""
+    return _combinations(model).g(params)

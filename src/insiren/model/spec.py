@@ -9,83 +9,43 @@ import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from insiren.errors import ModelError
 from insiren.forward import Parameter
+from insiren.model.cif import resolve_cif
+from insiren.model.expansion import Bond, Site, Sites, check_g, expand_anisotropy, expand_bonds, expand_sites
 from insiren.model.parameters import evaluate, is_name, names
+from insiren.model.settings import DomainTable, InstrumentTable, IntegrateTable, ResolutionTable, ScatteringTable
+from insiren.model.tables import (
+    AnisotropyTable,
+    BondTable,
+    Cells,
+    CrystalTable,
+    KitaevTable,
+    Matrix,
+    Number,
+    SiteTable,
+    Table,
+    Vector,
+)
+from insiren.model.terms import Terms
 
-Number = float | str  # a number, or an expression of parameter names
-Vector = tuple[float, float, float]
-Cells = tuple[int, int, int]
-Matrix = tuple[tuple[Number, Number, Number], tuple[Number, Number, Number], tuple[Number, Number, Number]]
-
-_ORTHOGONAL = 1e-6  # rounding of a matrix typed by hand
 _FRACTIONS = 1e-6  # of the sum of domain fractions: rounding of thirds typed by hand
 _COMMENSURATE = 1e-6  # revolutions; 0.333333 counts as a third
+_DRAWS = 2  # of all parameters; one already shows what a default of 0 hides
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class CrystalTable(_Table):
-    """`[crystal]`: lattice parameters (Å, degrees) or the lattice vectors as rows (Å)."""
-
-    a: float | None = Field(default=None, gt=0)
-    b: float | None = Field(default=None, gt=0)
-    c: float | None = Field(default=None, gt=0)
-    alpha: float = Field(default=90.0, gt=0, lt=180)
-    beta: float = Field(default=90.0, gt=0, lt=180)
-    gamma: float = Field(default=90.0, gt=0, lt=180)
-    vectors: tuple[Vector, Vector, Vector] | None = None
-
-    @model_validator(mode="after")
-    def _one_way(self) -> CrystalTable:
-        lengths = [self.a, self.b, self.c]
-        if self.vectors is None and None in lengths:
-            raise ValueError("give a, b and c in Å, or vectors")
-        if self.vectors is not None and lengths != [None, None, None]:
-            raise ValueError("give a, b, c or vectors, not both")
-        return self
-
-
-class SiteTable(_Table):
-    """`[[site]]`: one magnetic atom of the crystal cell."""
-
-    position: Vector
-    spin: float = Field(gt=0)
-    g: float | Matrix = 2.0
-    label: str = ""
-    ion: str | None = Field(default=None, pattern=r"^[A-Z][a-z]?[0-9]$")
-
-
-class BondTable(_Table):
-    """`[[bond]]`: one bond from site i in a cell to site j in the cell `offset` further on."""
-
-    i: int = Field(ge=0)
-    j: int = Field(ge=0)
-    offset: tuple[int, int, int]
-    exchange: Number | Matrix
-
-
-class AnisotropyTable(_Table):
-    """`[[anisotropy]]`: a single-ion term SᵀAS."""
-
-    site: int = Field(ge=0)
-    matrix: Matrix
-
-
-class FieldTable(_Table):
+class FieldTable(Table):
     """`[field]`: B in T, Cartesian."""
 
     B: tuple[Number, Number, Number]
 
 
-class StructureTable(_Table):
+class StructureTable(Table):
     """`[structure]`: spin directions, Cartesian; a supercell; one wavevector k with its axis."""
 
     directions: tuple[Vector, ...]
@@ -119,7 +79,7 @@ class StructureTable(_Table):
         return np.diag(given) if given.ndim == 1 else given
 
 
-class ParameterTable(_Table):
+class ParameterTable(Table):
     """`[parameters]`: NAME = {value, min, max, unit, free, label}."""
 
     value: float
@@ -138,96 +98,14 @@ class ParameterTable(_Table):
         return self
 
 
-class DomainTable(_Table):
-    """`[[scattering.domains]]`: a twin, turned by a rotation in Cartesian axes, and its share of the crystal."""
-
-    axis: Vector | None = None
-    angle: float | None = None
-    rotation: tuple[Vector, Vector, Vector] | None = None
-    fraction: Number
-
-    @model_validator(mode="after")
-    def _one_way(self) -> DomainTable:
-        if (self.rotation is None) == (self.axis is None) or (self.axis is None) != (self.angle is None):
-            raise ValueError("give axis and angle (degrees), or rotation as a matrix")
-        if self.axis is not None and np.linalg.norm(self.axis) == 0:
-            raise ValueError("axis must not be zero")
-        if self.rotation is not None:
-            R = np.array(self.rotation)
-            if np.max(np.abs(R @ R.T - np.eye(3))) > _ORTHOGONAL:
-                raise ValueError("rotation must be orthogonal: R Rᵀ = 1")
-        return self
-
-
-class ScatteringTable(_Table):
-    """`[scattering]`: which correlations the neutron sees, and what multiplies them."""
-
-    correlation: str = Field(default="perp", pattern=r"^(trace|perp|S(xx|yy|zz)(\+S(xx|yy|zz))*)$")
-    Zc: float = Field(default=1.0, gt=0)
-    form_factor: bool = False
-    temperature: Number | None = None
-    damping: Number | None = None
-    line: Literal["lorentzian", "oscillator"] = "lorentzian"
-    domains: tuple[DomainTable, ...] = ()
-    powder: bool = False
-    kf_over_ki: bool = False
-
-
-class ResolutionTable(_Table):
-    """Energy FWHM in meV: a polynomial in the mode's energy (lowest order first), or a constant."""
-
-    polynomial: tuple[float, ...] | None = None
-    constant: float | None = Field(default=None, gt=0)
-
-    @model_validator(mode="after")
-    def _one(self) -> ResolutionTable:
-        if (self.polynomial is None) == (self.constant is None):
-            raise ValueError("give polynomial or constant")
-        return self
-
-
-class IntegrateTable(_Table):
-    """`[[instrument.integrate]]`: a range of Q along an axis over which the data are averaged."""
-
-    axis: Vector
-    range: tuple[float, float]
-
-    @model_validator(mode="after")
-    def _ordered(self) -> IntegrateTable:
-        if np.linalg.norm(self.axis) == 0:
-            raise ValueError("axis must not be zero")
-        if not self.range[0] < self.range[1]:
-            raise ValueError("range must ascend")
-        return self
-
-
-class InstrumentTable(_Table):
-    """`[instrument]`: incident energy, energy resolution, axes of the Q broadening, ranges of Q averaged over."""
-
-    Ei: float | None = Field(default=None, gt=0)
-    resolution: str | ResolutionTable
-    q_axes: tuple[Vector, ...] = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
-    integrate: tuple[IntegrateTable, ...] = Field(default=(), max_length=2)
-    min_angle: float = Field(default=0.0, ge=0, lt=180)
-    max_angle: float = Field(default=180.0, gt=0, le=180)
-
-    @model_validator(mode="after")
-    def _ordered(self) -> InstrumentTable:
-        if not self.min_angle < self.max_angle:
-            raise ValueError("min_angle must lie below max_angle, both in degrees")
-        if self.Ei is None and (self.min_angle, self.max_angle) != (0.0, 180.0):
-            raise ValueError("scattering angles limit Q only together with Ei; give Ei in meV")
-        return self
-
-
-class Path_(_Table):
+class Path_(Table):
     """`[paths]`: named points in r.l.u. and the routes through them."""
 
-    points: dict[str, Vector] = {}
-    routes: dict[str, str] = {}
+    points: dict[str, Vector] = Field(default={})
+    routes: dict[str, str] = Field(default={})
 
 
-class Model(_Table):
+class Model(Table):
     """A validated magnetic model; equal and hashed by its content.
 
     Built from a TOML file by `load_model`, or from a dict with the TOML's own keys.
@@ -242,45 +120,54 @@ class Model(_Table):
     anisotropy: tuple[AnisotropyTable, ...] = ()
     field: FieldTable | None = None
     structure: StructureTable
-    parameters: dict[str, ParameterTable] = {}
+    parameters: dict[str, ParameterTable] = Field(default={})
     scattering: ScatteringTable = ScatteringTable()
     instrument: InstrumentTable
     paths: Path_ = Path_()
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any], *, origin: str = "The model") -> Model:
+    def from_dict(cls, content: Mapping[str, Any], *, origin: str = "The model", folder: str | Path = ".") -> Model:
         """A model from a mapping with the keys of the TOML file.
+
+        Args:
+            content: the mapping.
+            origin: names it in a message.
+            folder: where the path of a CIF starts.
 
         Raises:
             ModelError: names each bad key and the remedy.
         """
         try:
-            return cls.model_validate(dict(content))
+            return cls.model_validate(resolve_cif(content, Path(folder)))
         except ValidationError as error:
             lines = "\n".join(f"  {_explain(item)}" for item in error.errors())
             raise ModelError(f"{origin} is not valid:\n{lines}") from None
 
     @model_validator(mode="after")
     def _consistent(self) -> Model:
-        for kind, items in (
-            ("bond", [(b.i, b.j) for b in self.bond]),
-            ("anisotropy", [(a.site,) for a in self.anisotropy]),
-        ):
-            for number, sites in enumerate(items):
-                if max(sites) >= len(self.site):
-                    raise ValueError(
-                        f"{kind}.{number} names site {max(sites)}, but there are {len(self.site)} (0 is the first)"
-                    )
-        for number, bond in enumerate(self.bond):
-            if bond.i == bond.j and bond.offset == (0, 0, 0):
-                raise ValueError(f"bond.{number} joins site {bond.i} with itself; an on-site term is an [[anisotropy]]")
-        self._check_directions()
         self._check_names()
+        try:
+            _ = self.sites
+            self._check_site_numbers()
+            _ = self.bonds, self.single_ion
+            check_g(self.site_images, self.site, self._trials())
+        except ModelError as error:
+            raise ValueError(str(error)) from None
+        self._check_directions()
         self._check_scattering()
         return self
 
+    def _check_site_numbers(self) -> None:
+        ends = [(f"bond.{n}", b.ends[:2]) for n, b in enumerate(self.bond) if b.ends is not None]
+        for what, sites in ends + [(f"anisotropy.{n}", (a.site,)) for n, a in enumerate(self.anisotropy)]:
+            if max(sites) >= len(self.sites):
+                raise ValueError(f"{what} names site {max(sites)}, but there are {len(self.sites)} (0 is the first)")
+        for number, bond in enumerate(self.bond):
+            if bond.ends == (bond.i, bond.i, (0, 0, 0)):
+                raise ValueError(f"bond.{number} joins site {bond.i} with itself; an on-site term is an [[anisotropy]]")
+
     def _check_directions(self) -> None:
-        given, crystal = len(self.structure.directions), len(self.site)
+        given, crystal = len(self.structure.directions), len(self.sites)
         magnetic = crystal * round(abs(np.linalg.det(self.structure.cell)))
         wanted = crystal if self.structure.k is not None else magnetic
         if given != wanted:
@@ -319,8 +206,13 @@ class Model(_Table):
 
     def _expressions(self) -> list[tuple[str, Number]]:
         found: list[tuple[str, Number]] = []
+        for number, site in enumerate(self.site):
+            found += [(f"site.{number}.g", x) for x in _entries(site.g)]
         for number, bond in enumerate(self.bond):
             found += [(f"bond.{number}.exchange", x) for x in _entries(bond.exchange)]
+            found += [(f"bond.{number}.dm", x) for x in bond.dm or ()]
+            if bond.kitaev is not None:
+                found += [(f"bond.{number}.kitaev.{x}", getattr(bond.kitaev, x)) for x in ("K", "Gamma", "Gammap")]
         for number, term in enumerate(self.anisotropy):
             found += [(f"anisotropy.{number}.matrix", x) for x in _entries(term.matrix)]
         found += [("field.B", x) for x in (self.field.B if self.field else ())]
@@ -330,6 +222,42 @@ class Model(_Table):
         given = {"scattering.temperature": self.scattering.temperature, "scattering.damping": self.scattering.damping}
         found = [(where, x) for where, x in given.items() if x is not None]
         return found + [(f"scattering.domains.{n}.fraction", d.fraction) for n, d in enumerate(self.scattering.domains)]
+
+    @functools.cached_property
+    def site_images(self) -> Sites:
+        """Every magnetic site of the crystal cell, and how the space group permutes them."""
+        return expand_sites(self.crystal, self.site)
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """Every magnetic site of the crystal cell: each `[[site]]`, followed by its images."""
+        return self.site_images.all
+
+    @functools.cached_property
+    def bonds(self) -> tuple[Bond, ...]:
+        """Every bond of the crystal cell, each physical bond once for a `[[bond]]`."""
+        return tuple(expand_bonds(self.site_images, self.bond, self._trials()))
+
+    @functools.cached_property
+    def single_ion(self) -> tuple[tuple[int, Terms, np.ndarray], ...]:
+        """(site, terms, rotation) of every single-ion term of the crystal cell."""
+        return tuple(expand_anisotropy(self.site_images, self.anisotropy, self._trials()))
+
+    def _trials(self) -> list[dict[str, float]]:
+        """Values at which the form of a matrix is looked at: the model's, and some drawn from the box.
+
+        Drawn ones at which an expression has no value do not count.
+        """
+        rng, found = np.random.default_rng(0), [{p.name: p.value for p in self.all_parameters}]
+        for _ in range(_DRAWS):
+            drawn = {p.name: float(rng.uniform(p.min, p.max)) for p in self.all_parameters}
+            try:
+                numbers = [evaluate(x, drawn) for _, x in self._expressions()]
+            except ModelError:
+                continue
+            if all(np.isrealobj(x) and np.isfinite(x) for x in numbers):
+                found.append(drawn)
+        return found
 
     @functools.cached_property
     def all_parameters(self) -> tuple[Parameter, ...]:
@@ -368,7 +296,9 @@ _INSTRUMENT_PARAMETERS = (
 )
 
 
-def _entries(value: Number | Matrix) -> list[Number]:
+def _entries(value: Number | Matrix | None) -> list[Number]:
+    if value is None:
+        return []
     return [x for row in value for x in row] if isinstance(value, tuple) else [value]
 
 
@@ -380,18 +310,19 @@ def _explain(item: Any) -> str:
         table: Any = Model
         for part in item["loc"][:-1]:
             table = _TABLES.get(part, table) if isinstance(part, str) else table
-        close = difflib.get_close_matches(str(item["loc"][-1]), table.model_fields, n=1)
-        known = ", ".join(table.model_fields)
+        close = difflib.get_close_matches(str(item["loc"][-1]), (*table.model_fields, *table.resolved), n=1)
+        known = ", ".join((*table.model_fields, *table.resolved))
         return f"{key}: unknown key" + (f"; did you mean {close[0]!r}?" if close else "") + f" Known here: {known}."
     if item["type"] == "missing":
         return f"{key}: this key is needed and missing."
-    return f"{key}: {message} (got {str(item['input'])[:60]})." if key != "file" else f"{message}."
+    return f"{key}: {message} (got {str(item['input'])[:60]})." if key != "file" else f"{message.rstrip('.')}."
 
 
-_TABLES: dict[str, type[_Table]] = {
+_TABLES: dict[str, type[Table]] = {
     "crystal": CrystalTable,
     "site": SiteTable,
     "bond": BondTable,
+    "kitaev": KitaevTable,
     "anisotropy": AnisotropyTable,
     "field": FieldTable,
     "structure": StructureTable,
@@ -435,7 +366,7 @@ def load_model(name: str | Path) -> Model:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ModelError(f"{origin} is not valid TOML: {error}.") from None
-    return Model.from_dict({"name": path.stem, **content}, origin=origin)
+    return Model.from_dict({"name": path.stem, **content}, origin=origin, folder=path.parent)
 
 
 def _read(path: Path) -> str:

@@ -20,7 +20,7 @@ class MagneticCell:
         position: of each magnetic site, shape (s, 3).
         spin: quantum numbers, shape (s,).
         direction: unit vectors of the ordered spins, Cartesian, shape (s, 3).
-        bonds: (i, j, displacement of the magnetic cell of j (3,), which `[[bond]]`).
+        bonds: (i, j, displacement of the magnetic cell of j (3,), which of `Model.bonds`).
         cells: crystal cells in the magnetic cell.
         k: wavevector of a rotating frame in r.l.u., or None.
         axis: unit vector about which the frame turns, or None.
@@ -53,7 +53,7 @@ def magnetic_cell(model: Model) -> MagneticCell:
     structure = model.structure
     cell = structure.cell
     translations = _translations(cell)
-    count = len(model.site)
+    count = len(model.sites)
     axis = None if structure.axis is None else np.array(structure.axis) / np.linalg.norm(structure.axis)
     directions = np.array(structure.directions, float)
     if structure.k is not None and axis is not None:
@@ -62,8 +62,8 @@ def magnetic_cell(model: Model) -> MagneticCell:
     rotating = structure.k is not None and structure.supercell is None
     return MagneticCell(
         site=np.tile(np.arange(count), len(translations)),
-        position=np.array([R + np.array(s.position) for R in translations for s in model.site]),
-        spin=np.array([s.spin for _ in translations for s in model.site]),
+        position=np.array([R + np.array(s.position) for R in translations for s in model.sites]),
+        spin=np.array([s.spin for _ in translations for s in model.sites]),
         direction=directions / np.linalg.norm(directions, axis=1, keepdims=True),
         bonds=_bonds(model, cell, translations),
         cells=len(translations),
@@ -86,10 +86,10 @@ def _translations(cell: np.ndarray) -> np.ndarray:
 def _bonds(
     model: Model, cell: np.ndarray, translations: np.ndarray
 ) -> tuple[tuple[int, int, tuple[int, ...], int], ...]:
-    count, inverse = len(model.site), np.linalg.inv(cell)
+    count, inverse = len(model.sites), np.linalg.inv(cell)
     number = {tuple(R): n for n, R in enumerate(translations.tolist())}
     found = []
-    for which, bond in enumerate(model.bond):
+    for which, bond in enumerate(model.bonds):
         for start, R in enumerate(translations):
             target = R + np.array(bond.offset)
             shift = np.floor(target @ inverse + 1e-9).astype(int) @ cell  # rounding of the inverse

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from insiren.forward import Parameters, complete
 from insiren.model.crystal import lattice, to_inverse_angstrom
+from insiren.model.hamiltonian import g_tensors
 from insiren.model.parameters import evaluate
 from insiren.model.spec import Model
 from insiren.model.structure import rotation
@@ -89,22 +90,23 @@ def magnons(
         (see `lswt.lines`).
     """
     W = weights(model, params)
+    g = g_tensors(model, params) if model.scattering.form_factor else None
     found = []
     for domain in domains(model):
         local = hkl @ domain.hkl.T
         seen = projection(model, hkl)[:, None] if P is None else jnp.broadcast_to(P, (len(hkl), *P.shape))
         seen = jnp.einsum("ac,qvab,bd->qvcd", domain.rotation, seen, domain.rotation)
-        E, I = _magnons(model, W, local, seen, form_factor=P is None)
+        E, I = _magnons(model, W, local, seen, g, form_factor=P is None)
         found.append((E, I * evaluate(domain.fraction, params)))
     E, I = (jnp.concatenate(parts, -1) for parts in zip(*found, strict=True))
     return (E[:, 0], I[:, 0]) if P is None else (E, I)
 
 
 def _magnons(
-    model: Model, W: Array, hkl: Float[Array, "q 3"], P: Float[Array, "q v 3 3"], form_factor: bool
+    model: Model, W: Array, hkl: Float[Array, "q 3"], P: Float[Array, "q v 3 3"], g: Array | None, form_factor: bool
 ) -> tuple[Array, Array]:
     """Energies and weights of one domain, (q, v, n)."""
-    homes, w = branch_wavevectors(model, hkl), amplitudes(model, hkl, form_factor)
+    homes, w = branch_wavevectors(model, hkl), amplitudes(model, hkl, g, form_factor and g is not None)
     q, branches = homes.shape[:2]
     H = hamiltonian(model, W, homes.reshape(-1, 3))
     views = jax.vmap(functools.partial(block_lines, model), in_axes=(None, None, 0))

@@ -52,7 +52,7 @@ class SpinWaves:
         offsets: distinct bond displacements in crystal cells, the origin first, shape (o, 3).
         start, end: magnetic sites of each bond, shape (b,).
         offset: which displacement each bond has, shape (b,).
-        which: the `[[bond]]` it comes from, shape (b,).
+        which: the bond of the crystal cell (`Model.bonds`) that it is a copy of, shape (b,).
         backward: whether it runs against its displacement's sign, so that J is transposed, shape (b,).
         turn: rotation of the frame along each bond before that, shape (b, 3, 3).
     """
@@ -117,7 +117,8 @@ def _require_turning_symmetry(model: Model, cell: MagneticCell) -> None:
         for key, matrices in (("bond", terms.exchange), ("anisotropy of site", terms.anisotropy)):
             bad = np.flatnonzero(np.max(np.abs(R @ matrices @ R.T - matrices), axis=(1, 2)) > _ROUNDING * size)
             if bad.size:
-                raise ModelError(_NOT_TURNING.format(what=f"{key} {bad[0]}"))
+                number = model.bonds[bad[0]].declared if key == "bond" else bad[0]
+                raise ModelError(_NOT_TURNING.format(what=f"{key} {number}"))
         if np.max(np.abs(terms.zeeman @ R.T - terms.zeeman)) > _ROUNDING * size:
             raise ModelError(_NOT_TURNING.format(what="field"))
 
@@ -204,33 +205,33 @@ def bogoliubov(H: Complex[Array, "m m"], metric: tuple[int, ...]) -> tuple[Float
     return E, g[:, None] * (L @ U) / jnp.sqrt(jnp.abs(E))
 
 
-def amplitudes(model: Model, hkl: Float[Array, "q 3"], form_factor: bool = False) -> Complex[Array, "q r m 3"]:
+def amplitudes(
+    model: Model, hkl: Float[Array, "q 3"], g: Float[Array, "s 3 3"] | None = None, form_factor: bool = False
+) -> Complex[Array, "q r m 3"]:
     """How each boson operator enters the spin at Q: S(Q) = Σ w* x, per root of a crystal cell.
 
     Args:
         model: the magnet.
         hkl: wavevectors in r.l.u.
-        form_factor: whether the model's form factors multiply the spins, if it has them.
+        g: tensors of the crystal sites; with them each spin counts as g S / 2.
+        form_factor: whether the form factor of its ion multiplies each spin.
 
     Returns:
         w with axes (wavevector, branch, boson operator, Cartesian component). There is one
-        branch, or the three of a rotating frame, Q − k, Q and Q + k. With form factors they are
-        those of g F S / 2.
+        branch, or the three of a rotating frame, Q − k, Q and Q + k.
     """
     waves = spin_waves(model)
     cell = waves.cell
     phase = jnp.exp(2j * jnp.pi * (hkl @ cell.position.T))  # (q, s)
+    if form_factor:
+        length2 = jnp.sum(to_inverse_angstrom(model, hkl) ** 2, axis=1)
+        length = jnp.where(length2 > 0, jnp.sqrt(jnp.where(length2 > 0, length2, 1.0)), 0.0)  # a gradient at Q = 0 too
+        phase = phase * form_factors(tuple(str(model.sites[n].ion) for n in cell.site), length)
     local = np.sqrt(cell.spin / 2 / cell.cells)[:, None] * waves.frames
-    both = np.stack([local, local.conj()])
-    if not (form_factor and model.scattering.form_factor):
-        parts = jnp.einsum("qs,rab,hsb->qrhsa", phase, _branches(cell), both)
-        return parts.reshape(*parts.shape[:2], -1, 3)
-    length2 = jnp.sum(to_inverse_angstrom(model, hkl) ** 2, axis=1)
-    length = jnp.where(length2 > 0, jnp.sqrt(jnp.where(length2 > 0, length2, 1.0)), 0.0)  # a gradient at Q = 0 too
-    phase = phase * form_factors(tuple(str(model.site[n].ion) for n in cell.site), length)
-    moments = np.stack([np.array(site.g) * (np.eye(3) if np.ndim(site.g) == 0 else 1) for site in model.site])
-    parts = jnp.einsum("qs,sca,rab,hsb->qrhsc", phase, moments[cell.site] / 2, _branches(cell), both)
-    return parts.reshape(*parts.shape[:2], -1, 3)
+    turned = jnp.einsum("rab,hsb->rhsa", _branches(cell), np.stack([local, local.conj()]))
+    if g is not None:
+        turned = jnp.einsum("sca,rhsa->rhsc", g[cell.site] / 2, turned)
+    return jnp.einsum("qs,rhsa->qrhsa", phase, turned).reshape(len(hkl), turned.shape[0], -1, 3)
 
 
 def _branches(cell: MagneticCell) -> np.ndarray:
