@@ -31,6 +31,7 @@ _PUBLIC = {
     # what is in the crystal, and what it would scatter
     "Model": "model.spec",
     "load_model": "model.spec",
+    "minimise_energy": "model.ground",
     "bands": "simulate.intensity",
     "exact": "instrument.exact",
     "simulate": "data.simulated",
@@ -112,6 +113,7 @@ if TYPE_CHECKING:
     from insiren.forward import Points as Points
     from insiren.forward import forward as forward
     from insiren.instrument.exact import exact as exact
+    from insiren.model.ground import minimise_energy as minimise_energy
     from insiren.model.spec import Model as Model
     from insiren.model.spec import load_model as load_model
     from insiren.report import load_fit as load_fit
