@@ -7,6 +7,7 @@ spin feels a torque, and turned to one agreed orientation where the Hamiltonian 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import jax
@@ -79,9 +80,10 @@ class GroundState:
             axes = "any axis" if self.turns == 3 else "one axis"
             said.append(f"All spins may turn together about {axes} at no cost; one orientation was agreed on.")
         if self.soft:
+            ways = f"{self.soft} {'way' if self.soft == 1 else 'ways'}"
             said.append(
-                f"{self.soft} ways of turning spins against each other cost nothing to second order: this is one of "
-                "many such structures."
+                f"Free of cost to second order: {ways} of turning spins against each other. This is one of many such "
+                "structures."
             )
         if self.reached == 1 and self.starts > 1:
             said.append("Only one start came here; more starts may find a lower energy.")
@@ -142,8 +144,7 @@ def minimise_energy(
     form = form._replace(**{name: np.asarray(getattr(form, name)) for name in ("exchange", "onsite", "field")})
     search = _search(model, form, cell, free_k)
     ends = _descents(search, starts, seed, progress)
-    lowest_k = ends[0][2]
-    axes = invariant_axes(lambda n: _total_torque(search, n, lowest_k), len(search.form.field), _ROUNDING)
+    axes = _free_axes(search, form, ends[0][2])
     n, k, soft = _settled(search, ends, axes)
     torque = relative_torque(form, np.einsum("sab,sb->sa", cell.turned, n[cell.listed]), k)
     _require_no_torque(model, torque)
@@ -170,8 +171,16 @@ def _search(model: Model, form: EnergyForm, cell: Cell, free_k: bool) -> Search:
     return Search(form, held, tuple(np.flatnonzero(reach & free_k).tolist()), scale, quadratic(form, held))
 
 
-def _total_torque(search: Search, n: np.ndarray, k: np.ndarray) -> np.ndarray:
-    return np.cross(n, slope_of(search, n, k)[1]).sum(axis=0)
+def _free_axes(search: Search, form: EnergyForm, k: np.ndarray) -> Float[np.ndarray, "a 3"]:
+    """Axes about which the listed directions may turn together and every spin of the magnetic cell too."""
+    every = search._replace(form=form, fixed=quadratic(form, search.held))
+    forms = ((search, 1.0), (every, search.scale))
+
+    def torque(n: np.ndarray, one: Search, unit: float) -> np.ndarray:
+        return np.cross(n, slope_of(one, n, k)[1]).sum(axis=0) / unit
+
+    torques = [(functools.partial(torque, one=one, unit=unit), len(one.form.field)) for one, unit in forms]
+    return invariant_axes(torques, _ROUNDING)
 
 
 def _descents(search: Search, starts: int, seed: int, progress: Progress) -> list[tuple[float, np.ndarray, np.ndarray]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -13,21 +13,24 @@ _FLAT = 1e-4  # a component below this is taken for zero when a spin is chosen t
 _TRIED = 8  # random structures; three would do, unless one is unlucky
 
 
-def invariant_axes(torque: Callable[[np.ndarray], np.ndarray], count: int, rounding: float) -> Float[np.ndarray, "a 3"]:
+def invariant_axes(
+    torques: Sequence[tuple[Callable[[np.ndarray], np.ndarray], int]], rounding: float
+) -> Float[np.ndarray, "a 3"]:
     """Axes about which all spins may turn together at no cost, whichever way they point.
 
     They are those along which the total torque vanishes for every structure, so they span the
     null space of the torques of some random ones: no axis, one, or all three.
 
     Args:
-        torque: total torque Σ nᵢ × ∂E/∂nᵢ of directions, any unit, shape (3,).
-        count: number of spins.
+        torques: functions that give the total torque Σ nᵢ × ∂E/∂nᵢ of directions, shape (3,), in
+            any unit, and the number of directions that each takes.
         rounding: torque that counts as zero, same unit.
     """
-    rng = np.random.default_rng(0)
-    structures = rng.standard_normal((_TRIED, count, 3))
-    structures /= np.linalg.norm(structures, axis=2, keepdims=True)
-    _, size, axes = np.linalg.svd(np.array([torque(n) for n in structures]))
+    rng, found = np.random.default_rng(0), []
+    for torque, count in torques:
+        for n in rng.standard_normal((_TRIED, count, 3)):
+            found.append(torque(n / np.linalg.norm(n, axis=1, keepdims=True)))
+    _, size, axes = np.linalg.svd(np.array(found))
     return axes[size <= rounding]
 
 

@@ -45,9 +45,10 @@ def _minimised(model: Model) -> np.ndarray:
     starts, seed = model.structure.starts, model.structure.seed
     found = minimise_energy(model, starts=STARTS if starts is None else starts, seed=seed or 0)
     if found.soft:
+        ways = f"{found.soft} {'way' if found.soft == 1 else 'ways'}"
         raise UnstableStructure(
-            f"structure.directions: the energy of {model.name} has no unique minimum: {found.soft} ways of turning "
-            f"spins against each other leave its {found.energy:.6g} meV per crystal cell as they are, so that the "
+            f"structure.directions: the energy of {model.name} has no unique minimum: {ways} of turning spins "
+            f"against each other would leave its {found.energy:.6g} meV per crystal cell as they are, so that the "
             "magnons would depend on chance. Add the coupling that decides, or list the directions "
             "(`minimise_energy` gives one of the choices)."
         )
