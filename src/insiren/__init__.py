@@ -32,6 +32,7 @@ _PUBLIC = {
     "Model": "model.spec",
     "load_model": "model.spec",
     "allowed_form": "model.crystal",
+    "minimise_energy": "model.ground",
     "bands": "simulate.intensity",
     "exact": "instrument.exact",
     "simulate": "data.simulated",
@@ -114,6 +115,7 @@ if TYPE_CHECKING:
     from insiren.forward import forward as forward
     from insiren.instrument.exact import exact as exact
     from insiren.model.crystal import allowed_form as allowed_form
+    from insiren.model.ground import minimise_energy as minimise_energy
     from insiren.model.spec import Model as Model
     from insiren.model.spec import load_model as load_model
     from insiren.report import load_fit as load_fit

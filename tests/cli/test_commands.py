@@ -70,6 +70,22 @@ def test_models_tells_what_symmetry_made_of_a_file(insiren, tmp_path):
     assert "allowed" not in insiren("models", "chain").out
 
 
+def test_models_finds_the_structure_of_lowest_energy_as_a_table_that_can_be_pasted(insiren):
+    said = insiren("models", "la2nio4-gap", "--minimise")
+    assert said.code == 0 and "-54.66 meV per crystal cell, reached by 32 of 32 starts" in said.out
+    assert "the structure is stable" in said.out
+    table = tomllib.loads(said.out[said.out.index("[structure]") :])["structure"]
+    np.testing.assert_allclose(table["directions"], [[0.5**0.5, 0.5**0.5, 0]], atol=1e-9)
+    assert table["k"] == [0.5, 0.5, 0] and table["supercell"] == [[1, 1, 0], [1, -1, 0], [0, 0, 1]]
+
+
+def test_models_says_where_a_minimum_in_its_cell_is_not_stable(insiren):
+    said = insiren("models", "la2nio4", "--minimise", "--set", "Jp=25", "--starts", 3, "--json", "-")
+    content = json.loads(said.out)
+    assert content["energy"] == pytest.approx(-8) and content["starts"] == {"n": 3, "agree": 3}
+    assert content["stability"].startswith("It is not stable. H(Q) has the eigenvalue -")
+
+
 @pytest.mark.parametrize("name", [None, "la2nio4-gap"])
 def test_the_example_is_a_model_with_comments(insiren, tmp_path, name):
     said = insiren("models", *([name] if name else []), "--example")

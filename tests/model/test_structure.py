@@ -8,10 +8,11 @@ import pytest
 
 import systems
 from insiren.errors import ModelError
+from insiren.model.cell import rotation
 from insiren.model.crystal import lattice, route, to_inverse_angstrom
 from insiren.model.hamiltonian import MU_B, couplings
 from insiren.model.spec import Model, load_model
-from insiren.model.structure import magnetic_cell, rotation
+from insiren.model.structure import magnetic_cell
 
 
 def test_the_neel_cell_holds_two_opposite_spins_and_every_bond_once():

@@ -18,11 +18,16 @@ import numpy as np
 import pytest
 
 from insiren.errors import UnstableStructure
+from insiren.forward import complete
 from insiren.model.crystal import to_inverse_angstrom
+from insiren.model.energy import classical_energy
+from insiren.model.ground import minimise_energy
 from insiren.model.hamiltonian import MU_B
 from insiren.model.spec import Model
+from insiren.model.structure import magnetic_cell
 from insiren.simulate.intensity import bands
 from insiren.simulate.lswt import amplitudes, bogoliubov, hamiltonian, spin_waves, weights
+from insiren.simulate.stability import require_stable
 from systems import ISOTROPIC_LINE
 
 CASES = [
@@ -55,6 +60,9 @@ CASES = [
     "fm_full_3x3_exchange_field",
     "square_neel_8_site_supercell",
 ]
+TURNING = {"spinw_af33kagome", "spinw_KCu3As2O7", "pyspinw_triangular_easy_plane_rotating", "sunny_langasite_spiral",
+           "triangular_120", "chain_J1J2_afm_spiral", "chain_J1J2_fm_afm_easy_plane_spiral"}  # fmt: skip
+ROUNDED_K = {"spinw_KCu3As2O7"}  # k put in by hand with two digits; the energy falls by 0.07 % when it is free
 LARGE = {"spinw_yb2ti2o7_01E9_B2T", "spinw_yb2ti2o7_A3E8_B2T", "spinw_biquadratic_fcc_effective_bilinear"}
 FEW_DIGITS = {"sunny_langasite_spiral"}  # printed to four digits; elsewhere the reference carries twelve
 TIGHT = 1e-8  # meV
@@ -165,3 +173,44 @@ def test_the_unstable_case_is_refused_with_its_wavevector_and_eigenvalue(shared:
         model = built(case, cases["muB_meV_per_T"] / MU_B)
         with pytest.raises(UnstableStructure, match=r"eigenvalue -0\.2 meV at Q = \(0, 0, 0\) r\.l\.u\."):
             bands(model, np.array(case["q"], float))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+def test_the_structure_of_a_case_has_the_lowest_energy_that_is_found(shared: Path, name: str):
+    cases = reference(shared)
+    case = next(c for c in cases["cases"] if c["name"] == name)
+    model = built(case, cases["muB_meV_per_T"] / MU_B)
+    theirs = float(classical_energy(model, {}, magnetic_cell(model).direction))
+    found = minimise_energy(model)
+    assert found.energy == pytest.approx(theirs, rel=1e-9) and found.torque <= 1e-8
+    if "classical_energy_per_cell" in case:
+        assert theirs == pytest.approx(case["classical_energy_per_cell"], rel=1e-9)
+    if found.soft == 0:  # otherwise this is one of many, and not always the one that fluctuations choose
+        require_stable(found.model, complete(model.all_parameters, {}))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [n for n in CASES if n in TURNING])
+def test_the_wavevector_of_a_case_is_found_when_it_is_free(shared: Path, name: str):
+    cases = reference(shared)
+    case = next(c for c in cases["cases"] if c["name"] == name)
+    model = built(case, cases["muB_meV_per_T"] / MU_B)
+    theirs = float(classical_energy(model, {}, magnetic_cell(model).direction))
+    found = minimise_energy(model, free_k=True)
+    if name in ROUNDED_K:
+        assert 1e-4 < (theirs - found.energy) / abs(theirs) < 1e-3
+    else:
+        assert found.energy == pytest.approx(theirs, rel=1e-9)
+
+
+def test_the_unstable_case_is_cured_by_minimising_its_energy(shared: Path):
+    """Its spins lie in the plane across their easy axis, at a cost of 0.1 meV each."""
+    cases = reference(shared)
+    for case in cases["negative_cases"]:
+        model = built(case, cases["muB_meV_per_T"] / MU_B)
+        found = minimise_energy(model)
+        theirs = float(classical_energy(model, {}, magnetic_cell(model).direction))
+        assert found.energy == pytest.approx(theirs - 0.1 * len(model.site), rel=1e-9)
+        energies, _ = bands(found.model, np.array(case["q"], float))
+        assert np.all(np.isfinite(energies))

@@ -37,12 +37,30 @@ def models(
         str | None, typer.Argument(help="A bundled model or a TOML file, to see its parameters, sites and bonds.")
     ] = None,
     example: Annotated[bool, typer.Option("--example", help="Print a commented model file to start from.")] = False,
+    minimise: Annotated[
+        bool, typer.Option("--minimise", help="Find the magnetic structure of NAME that has the lowest energy.")
+    ] = False,
+    set_: Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="With --minimise: a parameter.")] = [],  # noqa: B006
+    free_k: Annotated[bool, typer.Option("--free-k", help="With --minimise: seek k as well, for a single k.")] = False,
+    starts: Annotated[
+        int | None, typer.Option("--starts", min=1, help="With --minimise: random structures to begin from.")
+    ] = None,
+    seed: Seed = 0,
     out: Json = None,
 ) -> None:
-    """Bundled models, their parameters and boxes; of one model its sites and bonds as well.
+    """Bundled models, their parameters and boxes; of one model its sites, bonds, or best magnetic structure.
 
-    Example: `insiren models la2nio4`, or `insiren models --example > mine.toml`
+    Example: `insiren models la2nio4`, `insiren models --example > mine.toml`, or `insiren models mine.toml --minimise`
     """
+    if minimise:
+        if name is None:
+            raise UsageError("--minimise needs the model: `insiren models NAME --minimise`.")
+        from insiren.cli.ground import print_ground
+
+        print_ground(name, numbers(set_, "--set"), starts, seed, free_k, out)
+        return
+    if set_ or free_k or starts:
+        raise UsageError("--set, --free-k and --starts belong to --minimise.")
     from insiren.model.crystal import inventory
     from insiren.model.spec import bundled, bundled_text, load_model
     from insiren.surrogate.store import bundled_surrogates

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
@@ -35,6 +35,7 @@ from insiren.model.tables import (
 from insiren.model.terms import Terms
 
 _FRACTIONS = 1e-6  # of the sum of domain fractions: rounding of thirds typed by hand
+MINIMISE = "minimise"  # in place of directions: those of the lowest energy
 _COMMENSURATE = 1e-6  # revolutions; 0.333333 counts as a third
 _DRAWS = 2  # of all parameters; one already shows what a default of 0 hides
 
@@ -46,9 +47,11 @@ class FieldTable(Table):
 
 
 class StructureTable(Table):
-    """`[structure]`: spin directions, Cartesian; a supercell; one wavevector k with its axis."""
+    """`[structure]`: spin directions, Cartesian, or "minimise"; a supercell; one wavevector k with its axis."""
 
-    directions: tuple[Vector, ...]
+    directions: tuple[Vector, ...] | Literal["minimise"]
+    starts: int | None = Field(default=None, ge=1)  # of the minimisation
+    seed: int | None = Field(default=None, ge=0)
     k: Vector | None = None
     axis: Vector | None = None
     supercell: tuple[int, int, int] | tuple[Cells, Cells, Cells] | None = None
@@ -59,8 +62,11 @@ class StructureTable(Table):
             raise ValueError("k and axis come together: the spins turn about axis by 2π k·R from cell to cell")
         if self.axis is not None and np.linalg.norm(self.axis) == 0:
             raise ValueError("axis must not be zero")
-        if any(np.linalg.norm(n) == 0 for n in self.directions):
-            raise ValueError("a direction must not be zero")
+        if self.directions != MINIMISE:
+            if any(np.linalg.norm(n) == 0 for n in self.directions):
+                raise ValueError("a direction must not be zero")
+            if (self.starts, self.seed) != (None, None):
+                raise ValueError('starts and seed belong to directions = "minimise"; leave them out')
         if abs(np.linalg.det(self.cell)) < 0.5:
             raise ValueError("the supercell has no volume")
         if self.k is not None and self.supercell is not None:
@@ -167,6 +173,8 @@ class Model(Table):
                 raise ValueError(f"bond.{number} joins site {bond.i} with itself; an on-site term is an [[anisotropy]]")
 
     def _check_directions(self) -> None:
+        if self.structure.directions == MINIMISE:
+            return
         given, crystal = len(self.structure.directions), len(self.sites)
         magnetic = crystal * round(abs(np.linalg.det(self.structure.cell)))
         wanted = crystal if self.structure.k is not None else magnetic

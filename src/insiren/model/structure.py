@@ -1,98 +1,55 @@
-"""The magnetic structure: the sites of the magnetic cell, their spins, and the bonds between them."""
+"""The magnetic structure: the magnetic cell with its spins, as listed or as found by minimising the energy."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import itertools
 
 import numpy as np
 
-from insiren.model.spec import Model
+from insiren.errors import UnstableStructure
+from insiren.model.cell import Cell, cell_of
+from insiren.model.ground import STARTS, minimise_energy
+from insiren.model.spec import MINIMISE, Model
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class MagneticCell:
-    """One magnetic cell. Lengths are in crystal cells, so that phases take Q in crystal r.l.u.
+class MagneticCell(Cell):
+    """A magnetic cell and its spins.
 
     Attributes:
-        site: which crystal site each magnetic site is a copy of, shape (s,).
-        position: of each magnetic site, shape (s, 3).
-        spin: quantum numbers, shape (s,).
         direction: unit vectors of the ordered spins, Cartesian, shape (s, 3).
-        bonds: (i, j, displacement of the magnetic cell of j (3,), which of `Model.bonds`).
-        cells: crystal cells in the magnetic cell.
-        k: wavevector of a rotating frame in r.l.u., or None.
-        axis: unit vector about which the frame turns, or None.
     """
 
-    site: np.ndarray
-    position: np.ndarray
-    spin: np.ndarray
     direction: np.ndarray
-    bonds: tuple[tuple[int, int, tuple[int, ...], int], ...]
-    cells: int
-    k: np.ndarray | None
-    axis: np.ndarray | None
-
-
-def rotation(axis: np.ndarray, angle: float) -> np.ndarray:
-    """The matrix that turns by `angle` (rad) about the unit vector `axis`. Source: Rodrigues."""
-    x, y, z = axis
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
 
 
 @functools.lru_cache(maxsize=64)
 def magnetic_cell(model: Model) -> MagneticCell:
-    """The magnetic cell of a model: translations of the supercell times crystal sites.
+    """The magnetic cell of a model with its spins.
 
-    With k and a supercell, the spins of each translation R are turned by 2π k·R about the
-    axis; with k alone the cell is the crystal's and the frame rotates from cell to cell.
+    Where the model says `directions = "minimise"` they are those of the lowest energy at the
+    model's own parameter values; they stay there when parameters move.
+
+    Raises:
+        UnstableStructure: the energy has no unique minimum; the text says what to do.
     """
-    structure = model.structure
-    cell = structure.cell
-    translations = _translations(cell)
-    count = len(model.sites)
-    axis = None if structure.axis is None else np.array(structure.axis) / np.linalg.norm(structure.axis)
-    directions = np.array(structure.directions, float)
-    if structure.k is not None and axis is not None:
-        turned = [directions @ rotation(axis, 2 * np.pi * float(np.dot(structure.k, R))).T for R in translations]
-        directions = np.concatenate(turned)
-    rotating = structure.k is not None and structure.supercell is None
-    return MagneticCell(
-        site=np.tile(np.arange(count), len(translations)),
-        position=np.array([R + np.array(s.position) for R in translations for s in model.sites]),
-        spin=np.array([s.spin for _ in translations for s in model.sites]),
-        direction=directions / np.linalg.norm(directions, axis=1, keepdims=True),
-        bonds=_bonds(model, cell, translations),
-        cells=len(translations),
-        k=np.array(structure.k) if rotating else None,
-        axis=axis if rotating else None,
-    )
+    cell, given = cell_of(model), model.structure.directions
+    directions = _minimised(model) if given == MINIMISE else np.array(given, float)
+    spins = np.einsum("sab,sb->sa", cell.turned, directions[cell.listed])
+    return MagneticCell(**vars(cell), direction=spins / np.linalg.norm(spins, axis=1, keepdims=True))
 
 
-def _translations(cell: np.ndarray) -> np.ndarray:
-    """The crystal translations within a magnetic cell, the origin first, shape (t, 3)."""
-    reach = np.abs(cell).sum(0)
-    inverse = np.linalg.inv(cell)
-    grid = np.array(list(itertools.product(*(range(-r, r + 1) for r in reach))))
-    fraction = grid @ inverse
-    inside = np.all((fraction > -1e-9) & (fraction < 1 - 1e-9), axis=1)  # rounding of the inverse
-    found = grid[inside]
-    return found[np.lexsort((found[:, 2], found[:, 1], found[:, 0], np.abs(found).sum(1)))]
-
-
-def _bonds(
-    model: Model, cell: np.ndarray, translations: np.ndarray
-) -> tuple[tuple[int, int, tuple[int, ...], int], ...]:
-    count, inverse = len(model.sites), np.linalg.inv(cell)
-    number = {tuple(R): n for n, R in enumerate(translations.tolist())}
-    found = []
-    for which, bond in enumerate(model.bonds):
-        for start, R in enumerate(translations):
-            target = R + np.array(bond.offset)
-            shift = np.floor(target @ inverse + 1e-9).astype(int) @ cell  # rounding of the inverse
-            end = number[tuple((target - shift).tolist())]
-            found.append((start * count + bond.i, end * count + bond.j, tuple(shift.tolist()), which))
-    return tuple(found)
+def _minimised(model: Model) -> np.ndarray:
+    """The listed directions of the lowest energy at the model's own values, shape (l, 3)."""
+    starts, seed = model.structure.starts, model.structure.seed
+    found = minimise_energy(model, starts=STARTS if starts is None else starts, seed=seed or 0)
+    if found.soft:
+        ways = f"{found.soft} {'way' if found.soft == 1 else 'ways'}"
+        raise UnstableStructure(
+            f"structure.directions: the energy of {model.name} has no unique minimum: {ways} of turning spins "
+            f"against each other would leave its {found.energy:.6g} meV per crystal cell as they are, so that the "
+            "magnons would depend on chance. Add the coupling that decides, or list the directions "
+            "(`minimise_energy` gives one of the choices)."
+        )
+    return found.directions

@@ -12,11 +12,11 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from insiren.forward import Parameters, complete
+from insiren.model.cell import rotation
 from insiren.model.crystal import lattice, to_inverse_angstrom
 from insiren.model.hamiltonian import g_tensors
 from insiren.model.parameters import evaluate
 from insiren.model.spec import Model
-from insiren.model.structure import rotation
 from insiren.simulate.lswt import amplitudes, block_lines, bogoliubov, branch_wavevectors, hamiltonian, weights
 from insiren.simulate.stability import require_stable
 

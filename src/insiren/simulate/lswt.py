@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,12 +19,12 @@ import numpy as np
 import scipy.sparse.csgraph
 from jaxtyping import Array, Complex, Float
 
-from insiren.errors import ModelError
 from insiren.forward import Parameters
 from insiren.model.crystal import to_inverse_angstrom
+from insiren.model.frame import drawn, require_turning_symmetry, turn
 from insiren.model.hamiltonian import Couplings, couplings
 from insiren.model.spec import Model
-from insiren.model.structure import MagneticCell, magnetic_cell, rotation
+from insiren.model.structure import MagneticCell, magnetic_cell
 from insiren.simulate.formfactor import form_factors
 
 # Lifts the zero mode of a Goldstone point just enough for the Cholesky factor, relative to the
@@ -35,11 +33,7 @@ GOLDSTONE_SHIFT = 1e-12
 # Energies closer than this, relative to the largest, count as one level in derivatives. The
 # error is of second order in it, the rounding of first order in its inverse.
 DEGENERATE = 1e-6
-_ROUNDING = 1e-12  # of frames and rotations, relative
-_NOT_TURNING = (
-    "structure.k: in a frame that turns by k about the axis, {what} differs from cell to cell, so a single k cannot "
-    "describe it. Give a supercell as well, or couplings that the turn leaves as they are."
-)
+_ROUNDING = 1e-12  # of frames, relative
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -75,14 +69,13 @@ def spin_waves(model: Model) -> SpinWaves:
     offsets: dict[tuple[int, ...], int] = {(0, 0, 0): 0}
     bonds, turns = [], []
     for i, j, shift, which in cell.bonds:
-        turn = _turn(cell, shift)
         backward = shift < (0, 0, 0)  # a bond and its reverse share one displacement
         key = tuple(-x for x in shift) if backward else shift
         offset = offsets.setdefault(key, len(offsets))
         bonds.append((j, i, offset, which, True) if backward else (i, j, offset, which, False))
-        turns.append(turn)
+        turns.append(turn(cell, shift))
     start, end, offset, which, backward = np.array(bonds, int).reshape(-1, 5).T
-    _require_turning_symmetry(model, cell)
+    require_turning_symmetry(model, cell)
     return SpinWaves(
         cell=cell,
         frames=_frames(cell.direction),
@@ -94,41 +87,6 @@ def spin_waves(model: Model) -> SpinWaves:
         backward=backward.astype(bool),
         turn=np.array(turns).reshape(-1, 3, 3),
     )
-
-
-def _turn(cell: MagneticCell, shift: tuple[int, ...]) -> np.ndarray:
-    """How the frame turns over a displacement; not at all unless it rotates."""
-    if cell.k is None or cell.axis is None:
-        return np.eye(3)
-    return rotation(cell.axis, 2 * np.pi * float(np.dot(cell.k, shift)))
-
-
-def _require_turning_symmetry(model: Model, cell: MagneticCell) -> None:
-    """Refuses a rotating frame in which the Hamiltonian would differ from cell to cell.
-
-    Tried at parameters drawn at random, so that no special value hides a coupling.
-    """
-    if cell.k is None:
-        return
-    terms = jax.tree.map(np.asarray, _drawn(model, couplings))
-    size = max(np.max(np.abs(x), initial=0.0) for x in terms)
-    for step in np.eye(3, dtype=int):
-        R = _turn(cell, tuple(step.tolist()))
-        for key, matrices in (("bond", terms.exchange), ("anisotropy of site", terms.anisotropy)):
-            bad = np.flatnonzero(np.max(np.abs(R @ matrices @ R.T - matrices), axis=(1, 2)) > _ROUNDING * size)
-            if bad.size:
-                number = model.bonds[bad[0]].declared if key == "bond" else bad[0]
-                raise ModelError(_NOT_TURNING.format(what=f"{key} {number}"))
-        if np.max(np.abs(terms.zeeman @ R.T - terms.zeeman)) > _ROUNDING * size:
-            raise ModelError(_NOT_TURNING.format(what="field"))
-
-
-def _drawn(model: Model, function: Callable[[Model, Parameters], Any]) -> Any:
-    """A function of a model at parameters drawn at random."""
-    rng = np.random.default_rng(0)
-    drawn = {p.name: np.asarray(rng.uniform(0.5, 1.5)) for p in model.all_parameters}
-    # Compiled ahead, it runs as one function also while another is traced; piece by piece it would take seconds.
-    return jax.jit(function, static_argnums=0).lower(model, drawn).compile()(drawn)
 
 
 def bond_exchange(model: Model, terms: Couplings) -> Float[Array, "b 3 3"]:
@@ -262,7 +220,7 @@ def blocks(model: Model) -> tuple[tuple[int, ...], ...]:
     Found from the pattern of non-zero elements at parameters drawn at random, so that no
     special value hides a coupling.
     """
-    size = np.max(np.abs(np.asarray(_drawn(model, weights))), axis=0)
+    size = np.max(np.abs(np.asarray(drawn(model, weights))), axis=0)
     joined = (size + size.T) > _ROUNDING * size.max()
     _, label = scipy.sparse.csgraph.connected_components(joined, directed=False)
     return tuple(tuple(np.flatnonzero(label == n).tolist()) for n in range(label.max() + 1))

@@ -86,7 +86,8 @@ def require_stable(model: Model, params: Parameters, hkl: Float[Array, "q 3"] | 
         site = int(jnp.argmax(twist))
         raise UnstableStructure(
             f"There is a torque of {float(twist[site]):.3g} meV on spin {site} of the magnetic cell (largest local "
-            f"field {float(field):.3g} meV){at}: the directions in [structure] are not an energy minimum. Correct them."
+            f"field {float(field):.3g} meV){at}: the directions in [structure] are not an energy minimum. "
+            "Relax them with `minimise_energy`."
         )
     grid = zone_grid(model)
     points = grid if hkl is None else np.concatenate([grid, np.asarray(hkl)])
@@ -100,5 +101,6 @@ def require_stable(model: Model, params: Parameters, hkl: Float[Array, "q 3"] | 
         raise UnstableStructure(
             f"H(Q) has the eigenvalue {low[worst]:.3g} meV at Q = ({h:g}, {k:g}, {l:g}) r.l.u. "
             f"({bad} of {len(points)} wavevectors){at}: the spins are not at an energy minimum. "
-            "Choose other parameters or directions, or narrow the bounds."
+            "Relax them with `minimise_energy`, in a larger supercell or with a free k if it leads here again, or "
+            "narrow the bounds."
         )
