@@ -186,7 +186,7 @@ def bogoliubov(H: Complex[Array, "m m"], metric: tuple[int, ...]) -> tuple[Float
 
     Args:
         H: Hamiltonian in meV, Hermitian.
-        metric: the diagonal of g, 1 for each row that is a magnon, −1 for a hole.
+        metric: the diagonal of g, 1 for each row that is a magnon, then −1 for each hole.
 
     Returns:
         Energies in meV, ascending, as many negative ones first as there are holes, and the vectors as columns. Both
@@ -194,11 +194,28 @@ def bogoliubov(H: Complex[Array, "m m"], metric: tuple[int, ...]) -> tuple[Float
 
     Source: Colpa, Physica A 93, 327 (1978).
     """
-    g = np.array(metric, float)
+    E, U, L = _diagonalised(H, metric)
+    return E, np.array(metric, float)[:, None] * (L @ U) / jnp.sqrt(jnp.abs(E))
+
+
+def _diagonalised(H: Complex[Array, "m m"], metric: tuple[int, ...]):
+    """E and U of L† g L U = U E, and L, for a metric that has its magnons first.
+
+    L is triangular, with the blocks A (magnons), C (holes) and B below A, so that only half of the products of
+    L† g L are worked out; and eigh reads no more than the lower triangle.
+    """
+    n = metric.count(1)
     shift = GOLDSTONE_SHIFT * jnp.max(jnp.abs(jnp.diagonal(H).real))
-    L = jnp.linalg.cholesky(H + shift * jnp.eye(len(g)), symmetrize_input=False)
-    E, U = jnp.linalg.eigh(jnp.conj(L.T) @ (g[:, None] * L), symmetrize_input=False)
-    return E, g[:, None] * (L @ U) / jnp.sqrt(jnp.abs(E))
+    L = jnp.linalg.cholesky(H + shift * jnp.eye(len(metric)), symmetrize_input=False)
+    A, B, C = L[:n, :n], L[n:, :n], L[n:, n:]
+    below = -_dagger(C) @ L[n:]
+    M = jnp.concatenate([jnp.pad(_dagger(A) @ A - _dagger(B) @ B, ((0, 0), (0, len(metric) - n))), below])
+    E, U = jnp.linalg.eigh(M, symmetrize_input=False)
+    return E, U, L
+
+
+def _dagger(matrix: Complex[Array, "r c"]) -> Complex[Array, "c r"]:
+    return jnp.conj(matrix.T)
 
 
 def amplitudes(model: Model, hkl: Float[Array, "q 3"]) -> Complex[Array, "q r m 3"]:
@@ -291,7 +308,7 @@ def lines(
     level seen through the weights, not of one magnon.
 
     Args:
-        metric: 1 for each row of H that is a magnon, −1 for a hole.
+        metric: 1 for each row of H that is a magnon, then −1 for each hole.
         H: Hamiltonian in meV.
         w: amplitudes of the three spin components, see `amplitudes`.
         P: real symmetric weights of the correlations S^ab.
@@ -301,27 +318,37 @@ def lines(
 
     Source: Daleckii and Krein, AMS Transl. 47, 1 (1965), in the metric g.
     """
-    E, T = bogoliubov(H, metric)
+    E, U, L = _diagonalised(H, metric)
     first = metric.count(-1)
-    v = jnp.conj(T[:, first:].T) @ w
-    return E[first:], jnp.einsum("ab,na,nb->n", P, v.conj(), v).real
+    v = _seen(E[first:], U[:, first:], L, metric, w)
+    return E[first:], jnp.sum((v.conj() * (v @ P)).real, -1)
+
+
+def _seen(E: Array, U: Array, L: Array, metric: tuple[int, ...], w: Array) -> Array:
+    """T† w = |E|^(-1/2) U† (L† g w), without the vectors T: w has three columns only."""
+    return _dagger(U) @ (_dagger(L) @ (np.array(metric, float)[:, None] * w)) / jnp.sqrt(jnp.abs(E))[:, None]
 
 
 @lines.defjvp
 def _lines_jvp(metric, primals, tangents):
+    # Everything but the last paragraph is shared by all tangents, which cost one product with dH each.
     (H, w, P), (dH, dw, dP) = primals, tangents
-    E, T = bogoliubov(H, metric)
-    first = metric.count(-1)
-    Th = jnp.conj(T.T)
-    v = Th @ w
-    Pv, up, sign = v @ P, v[first:], np.sort(metric)
+    E, U, L = _diagonalised(H, metric)
+    T = np.array(metric, float)[:, None] * (L @ U) / jnp.sqrt(jnp.abs(E))
+    first, sign = metric.count(-1), np.sort(metric)
+    v = _seen(E, U, L, metric, w)
+    up, Pv = v[first:], v @ P
     I = jnp.sum((up.conj() * Pv[first:]).real, -1)
-    G = sign * ((up.conj() @ Pv.T) * (Th[first:] @ dH @ T)).real
+    dark = jnp.abs(I) < jnp.finfo(float).tiny
+    G = sign * (up.conj() @ Pv.T)
     gap = E[first:, None] - E
     same = (jnp.abs(gap) < DEGENERATE * E[-1]) & (sign > 0)
-    dI = 2 * jnp.sum(jnp.where(same, 0, G / jnp.where(same, 1, gap)), -1)
-    dI += 2 * jnp.sum((up.conj() * (Th[first:] @ dw @ P)).real, -1)
-    dI += jnp.einsum("ab,na,nb->n", dP, up.conj(), up).real
-    moment = jnp.sum(jnp.where(same, G, 0), -1)
-    dark = jnp.abs(I) < jnp.finfo(float).tiny
-    return (E[first:], I), (jnp.where(dark, 0, moment / jnp.where(dark, 1, I)), dI)
+    spread = jnp.where(same, 0, 2 * G / jnp.where(same, 1, gap)) @ T.T
+    level = jnp.where(same, G, 0) / jnp.where(dark, jnp.inf, I)[:, None] @ T.T
+
+    turned = _dagger(T[:, first:]) @ dH
+    dE = jnp.sum((turned * level).real, -1)
+    dI = jnp.sum((turned * spread).real, -1)
+    dI += 2 * jnp.sum((up.conj() * (_dagger(T[:, first:]) @ dw @ P)).real, -1)
+    dI += jnp.sum((up.conj() * (up @ dP)).real, -1)
+    return (E[first:], I), (dE, dI)
