@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
@@ -25,6 +25,7 @@ from insiren.instrument.resolution import (
 )
 from insiren.model.hamiltonian import CONVENTION
 from insiren.model.spec import Model
+from insiren.simulate.chunks import in_chunks
 from insiren.simulate.intensity import magnons
 from insiren.simulate.stability import require_stable
 
@@ -32,7 +33,8 @@ GRID_NODES = 8  # in one FWHM; doubling them moves J of La2NiO4 by less than 0.0
 OWN_NODES = 16  # along each axis, where wavevectors share no grid
 _ZERO_MODE = 1e-4  # of the largest energy: the shift that lifts a zero mode leaves it near 1e-6
 _DRAFT_NODES = 6  # even, so that no node sits on a Goldstone point
-_CHUNK = 2048  # wavevectors diagonalised at once: enough to fill the cores, small enough for their caches
+_CHUNK = 2048  # wavevectors at once, which bounds the memory
+_CHUNK_PIXELS = 2**16  # pixels summed at once: 0.5 MiB, so that the derivatives of four parameters stay in the caches
 _CHUNK_LINES = 2_000_000  # pixels times lines gathered at once, which bounds the memory
 _UNROLL = 4  # lines written out one by one before a loop takes over
 
@@ -107,7 +109,7 @@ class Exact(Forward):
         size = max(1, _CHUNK // self._own ** len(self.model.instrument.q_axes))
         if points.is_table:
             rows = lambda Q, omega: line_sum(omega, *self.lines(params, Q))  # noqa: E731
-            return in_chunks(rows, size, points.hkl, points.rows).reshape(-1)
+            return in_chunks(rows, min(size, _rows(points.rows)), points.hkl, points.rows).reshape(-1)
         E, I, fwhm = in_chunks(lambda Q: self.lines(params, Q), size, points.hkl)
         return in_chunks(
             lambda omega, at: line_sum(omega[:, None], E[at], I[at], fwhm[at])[:, 0],
@@ -174,7 +176,7 @@ class _OnGrid(Forward):
         E, I, variance = patch_moments(E, I, beside)
         fwhm = with_patch(self.inner.fwhm(params, E), variance)
         rows = jnp.broadcast_to(self.grid.omega, (E.shape[0], self.grid.omega.shape[0]))
-        values = in_chunks(line_sum, _CHUNK, rows, E, I, fwhm)
+        values = in_chunks(line_sum, _rows(rows), rows, E, I, fwhm)
         return self.grid.average(values, jnp.asarray(params["q_fwhm"])).reshape(-1)
 
     def explain(self, params: Parameters, points: Points) -> Exception:
@@ -201,18 +203,9 @@ def line_sum(
     return total
 
 
-def in_chunks(function: Callable[..., Any], size: int, *rows: Array) -> Any:
-    """A function of rows, applied to `size` of them at a time, which bounds the memory.
-
-    The last chunk is filled up by repeating a row, so that only one shape is compiled.
-    """
-    count = rows[0].shape[0]
-    if count <= size:
-        return function(*rows)
-    fill = -count % size
-    parts = [jnp.concatenate([x, jnp.repeat(x[-1:], fill, 0)]).reshape(-1, size, *x.shape[1:]) for x in rows]
-    out = jax.lax.map(lambda part: function(*part), tuple(parts))
-    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:count], out)
+def _rows(omega: Float[Array, "q w"]) -> int:
+    """How many rows of pixels are summed at once."""
+    return max(1, _CHUNK_PIXELS // omega.shape[1])
 
 
 def exact(model: Model, refine: int = 1) -> Exact:

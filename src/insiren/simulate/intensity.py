@@ -8,13 +8,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, Complex, Float
 
 from insiren.forward import Parameters, complete
 from insiren.model.crystal import to_inverse_angstrom
 from insiren.model.spec import Model
+from insiren.simulate.chunks import in_chunks
 from insiren.simulate.lswt import amplitudes, block_lines, bogoliubov, branch_wavevectors, hamiltonian, weights
 from insiren.simulate.stability import require_stable
+
+# Matrix elements of H diagonalised at once: 1 MiB, which stays in the second cache. With 64 × 64 matrices the
+# products then take half as long; with small ones the chunks are large enough to hide their own cost.
+_CHUNK_ELEMENTS = 2**16
 
 
 def projection(model: Model, hkl: Float[Array, "q 3"]) -> Float[Array, "q 3 3"]:
@@ -41,12 +46,23 @@ def magnons(model: Model, params: Parameters, hkl: Float[Array, "q 3"]) -> tuple
         Both of shape (q, n); NaN where the structure is unstable. Differentiable in the
         parameters and in hkl, degenerate bands included (see `lswt.lines`).
     """
+    W = weights(model, params)
+    E, I = in_chunks(functools.partial(_magnons, model, W), _chunk(W), hkl)
+    return model.scattering.Zc * E, I
+
+
+def _chunk(W: Complex[Array, "o m m"]) -> int:
+    """How many wavevectors are diagonalised at once."""
+    return max(1, _CHUNK_ELEMENTS // W.shape[-1] ** 2)
+
+
+def _magnons(model: Model, W: Complex[Array, "o m m"], hkl: Float[Array, "q 3"]) -> tuple[Array, Array]:
     homes, w = branch_wavevectors(model, hkl), amplitudes(model, hkl)
     q, branches = homes.shape[:2]
-    H = hamiltonian(model, weights(model, params), homes.reshape(-1, 3))
+    H = hamiltonian(model, W, homes.reshape(-1, 3))
     P = jnp.repeat(projection(model, hkl), branches, 0)
     E, I = jax.vmap(functools.partial(block_lines, model))(H, w.reshape(q * branches, -1, 3), P)
-    return model.scattering.Zc * E.reshape(q, -1), I.reshape(q, -1)
+    return E.reshape(q, -1), I.reshape(q, -1)
 
 
 def bands(model: Model, hkl: ArrayLike, params: Parameters | None = None) -> tuple[Array, Array]:
@@ -76,8 +92,12 @@ def bands(model: Model, hkl: ArrayLike, params: Parameters | None = None) -> tup
 
 @functools.partial(jax.jit, static_argnums=0)
 def _bands(model: Model, params: Parameters, hkl: Float[Array, "q 3"]) -> tuple[Array, Array]:
-    W, w = weights(model, params), amplitudes(model, hkl)
-    homes = branch_wavevectors(model, hkl)
+    W = weights(model, params)
+    return in_chunks(functools.partial(_correlations, model, W), _chunk(W), hkl)
+
+
+def _correlations(model: Model, W: Complex[Array, "o m m"], hkl: Float[Array, "q 3"]) -> tuple[Array, Array]:
+    w, homes = amplitudes(model, hkl), branch_wavevectors(model, hkl)
     H = hamiltonian(model, W, homes.reshape(-1, 3))
     n = H.shape[-1] // 2
     E, T = jax.vmap(lambda one: bogoliubov(one, (1,) * n + (-1,) * n))(H)
