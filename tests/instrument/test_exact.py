@@ -11,7 +11,7 @@ import pytest
 import systems
 from insiren.errors import UnstableStructure
 from insiren.forward import Points
-from insiren.instrument.exact import Exact, exact, in_chunks
+from insiren.instrument.exact import Exact, exact
 from insiren.instrument.grid import SharedGrid, shared_grid
 from insiren.instrument.profile import line_sum
 from insiren.model.spec import Model, load_model
@@ -122,15 +122,6 @@ def test_a_torque_is_refused_although_the_energies_look_plausible():
     tilted = Model.from_dict(systems.square(field={"B": [5.0, 0, 0]}) | {"structure": {"directions": [[1, 0, 1]]}})
     with pytest.raises(UnstableStructure, match=r"torque of .* meV on spin 0"):
         exact(tilted)({"J": -29.0, "Jp": -1.0}, Points.table(HKL, OMEGA))
-
-
-def test_chunks_give_what_the_whole_gives():
-    rows = jnp.arange(23.0).reshape(-1, 1)
-    whole = in_chunks(lambda x: (x**2, x[:, 0]), 100, rows)
-    for size in (1, 5, 23):
-        parts = in_chunks(lambda x: (x**2, x[:, 0]), size, rows)
-        for one, other in zip(parts, whole, strict=True):
-            np.testing.assert_array_equal(one, other)
 
 
 def test_many_lines_are_summed_as_few_are():

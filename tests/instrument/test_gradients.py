@@ -69,6 +69,13 @@ def test_derivatives_agree_with_finite_differences_in_both_modes(route: str, B: 
         np.testing.assert_allclose(reverse[name], weight @ np.asarray(slope[name]), rtol=1e-8, atol=1e-10)
 
 
+def test_the_slopes_in_all_parameters_share_one_diagonalisation():
+    model = Model.from_dict(systems.square_biaxial())
+    params = {p.name: float(p.value) for p in model.all_parameters}
+    value, slopes = (str(jax.make_jaxpr(f)(params)) for f in (spectrum(model), jax.jacfwd(spectrum(model))))
+    assert value.count(" eigh[") == slopes.count(" eigh[") == 1
+
+
 def test_terms_that_split_a_degenerate_pair_and_mix_it_have_the_right_derivative_at_zero():
     model = Model.from_dict(systems.square_biaxial())
     assert len(lswt.blocks(model)) == 1

@@ -131,6 +131,20 @@ _weights = jax.jit(lswt.weights, static_argnums=0)
 _solve = jax.jit(lambda H: lswt.bogoliubov(H, NEEL))
 
 
+@pytest.mark.parametrize("metric", [(1, 1, -1, -1), (1, 1, 1, -1), (1, -1, -1), (1, 1)])
+def test_any_number_of_magnons_and_holes_has_the_eigenvalues_of_g_h(metric: tuple[int, ...]):
+    root = RNG.normal(size=(len(metric),) * 2) + 1j * RNG.normal(size=(len(metric),) * 2)
+    H, g = root @ root.conj().T + np.eye(len(metric)), np.diag(metric)
+    E, T = (np.asarray(x) for x in lswt.bogoliubov(jnp.asarray(H), metric))
+    np.testing.assert_allclose(E, np.sort(np.linalg.eigvals(g @ H).real), rtol=1e-10)
+    np.testing.assert_allclose(T.conj().T @ g @ T, np.diag(np.sign(E)), atol=1e-11)
+    w, P = jnp.asarray(RNG.normal(size=(len(metric), 3)) + 0j), jnp.eye(3)
+    magnons, I = lswt.lines(metric, jnp.asarray(H), w, P)
+    np.testing.assert_allclose(magnons, E[metric.count(-1) :], rtol=1e-12)
+    seen = np.sum(np.abs(T[:, metric.count(-1) :].conj().T @ np.asarray(w)) ** 2, axis=1)
+    np.testing.assert_allclose(I, seen, rtol=1e-10)
+
+
 @given(hkl=anywhere, G=st.tuples(*[st.integers(-3, 3)] * 3))
 def test_energies_are_periodic_in_the_reciprocal_lattice(hkl, G):
     at = dict(Dy=0.4, Dz=0.9)

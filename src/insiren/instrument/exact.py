@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
@@ -31,6 +31,7 @@ from insiren.instrument.resolution import (
 from insiren.model.crystal import lattice
 from insiren.model.hamiltonian import CONVENTION
 from insiren.model.spec import Model
+from insiren.simulate.chunks import in_chunks
 from insiren.simulate.intensity import magnons
 from insiren.simulate.stability import require_stable
 
@@ -39,8 +40,9 @@ OWN_NODES = 16  # along each axis, where wavevectors share no grid
 _ZERO_MODE = 1e-4  # of the largest energy: the shift that lifts a zero mode leaves it near 1e-6
 _DRAFT_NODES = 6  # even, so that no node sits on a Goldstone point
 _BIN_NODES = 3  # along each edge of a bin in Q, where nodes share no grid
-_CHUNK = 2048  # wavevectors diagonalised at once: enough to fill the cores, small enough for their caches
 _PLANNED_Q = 8  # |Q| of a powder at which its average must stand still
+_CHUNK = 2048  # wavevectors at once, which bounds the memory
+_CHUNK_PIXELS = 2**16  # pixels summed at once: 0.5 MiB, so that the derivatives of four parameters stay in the caches
 _CHUNK_LINES = 2_000_000  # pixels times lines gathered at once, which bounds the memory
 
 Lines = tuple[Float[Array, "q v l"], Float[Array, "q v l"], Float[Array, "q v l"]]
@@ -149,7 +151,7 @@ class Exact(Forward):
         size = max(1, _CHUNK // self._nodes(points))
         if points.is_table:
             rows = lambda Q, omega: self.rows(params, Q, omega, points.bins)  # noqa: E731
-            return in_chunks(rows, size, place, points.rows).reshape(-1)
+            return in_chunks(rows, min(size, _rows(points.rows)), place, points.rows).reshape(-1)
         lines = in_chunks(lambda Q: self.lines(params, Q, points.bins), size, place)
         many = max(1, _CHUNK_LINES // lines[0][0].size)
         return in_chunks(
@@ -308,10 +310,10 @@ class _OnGrid(Forward):
         rows = jnp.broadcast_to(self.grid.omega, (E.shape[0], self.grid.omega.shape[0]))
         shape = profile(self.inner.model, params, points.bins.omega)
         if self.mix is None:
-            values = in_chunks(lambda w, *lines: view_sum(w, None, lines, shape), _CHUNK, rows, E, I, fwhm)
+            values = in_chunks(lambda w, *lines: view_sum(w, None, lines, shape), _rows(rows), rows, E, I, fwhm)
         else:
             values = in_chunks(
-                lambda w, mix, *lines: view_sum(w, mix, lines, shape), _CHUNK, rows, self.mix, E, I, fwhm
+                lambda w, mix, *lines: view_sum(w, mix, lines, shape), _rows(rows), rows, self.mix, E, I, fwhm
             )
         S = self.grid.average(values, jnp.asarray(params["q_fwhm"])) * self.inner._flux(self.grid.omega)
         return S.reshape(-1)
@@ -331,18 +333,9 @@ def _legendre(edges: Any, count: int) -> tuple[np.ndarray, np.ndarray]:
     return mesh @ edges.reshape(len(edges), -1), product
 
 
-def in_chunks(function: Callable[..., Any], size: int, *rows: Array) -> Any:
-    """A function of rows, applied to `size` of them at a time, which bounds the memory.
-
-    The last chunk is filled up by repeating a row, so that only one shape is compiled.
-    """
-    count = rows[0].shape[0]
-    if count <= size:
-        return function(*rows)
-    fill = -count % size
-    parts = [jnp.concatenate([x, jnp.repeat(x[-1:], fill, 0)]).reshape(-1, size, *x.shape[1:]) for x in rows]
-    out = jax.lax.map(lambda part: function(*part), tuple(parts))
-    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:count], out)
+def _rows(omega: Float[Array, "q w"]) -> int:
+    """How many rows of pixels are summed at once."""
+    return max(1, _CHUNK_PIXELS // omega.shape[1])
 
 
 def exact(model: Model, refine: int = 1) -> Exact:

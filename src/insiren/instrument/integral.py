@@ -48,6 +48,7 @@ class Integral:
         offsets: of the wavevectors at which magnons are wanted, in r.l.u., shape (o, 3).
         components: weights of the correlations, shape (v, 3, 3), where v numbers components of the tensor; None where
             it numbers the offsets.
+        kept: which components of the tensor these are.
         along: wavevectors of the range, r.l.u., shape (l, 3).
         edges: the ends of the piece of range that each stands for, r.l.u., shape (l, 2, 3).
     """
@@ -55,6 +56,7 @@ class Integral:
     axes: np.ndarray
     offsets: np.ndarray
     components: np.ndarray | None
+    kept: tuple[int, ...]
     along: np.ndarray
     edges: np.ndarray
 
@@ -75,8 +77,8 @@ class Integral:
         if model.scattering.form_factor:
             length = jnp.linalg.norm(to_inverse_angstrom(model, Q), axis=1)
             seen = seen * form_factor(str(model.sites[0].ion), length)[:, None, None] ** 2
-        pairs = [_PAIRS[n] for n in range(len(_PAIRS)) if _keeps(self.components, n)]
-        parts = jnp.stack([seen[:, a, b] for a, b in pairs], -1).reshape(len(hkl), -1, len(pairs))
+        pairs = [_PAIRS[n] for n in self.kept]
+        parts = jnp.stack([_part(seen, a, b) for a, b in pairs], -1).reshape(len(hkl), -1, len(pairs))
         return jnp.einsum("qwl,qlv->qwv", share, parts)
 
     def _covered(self, model: Model, hkl: Array, omega: Array) -> Float[Array, "q w l"]:
@@ -94,9 +96,18 @@ class Integral:
         return jnp.where(far > near, jnp.clip(inside / width, 0.0, 1.0), point) * (omega < instrument.Ei)[..., None]
 
 
-def _keeps(components: np.ndarray, n: int) -> bool:
-    a, b = _PAIRS[n]
-    return bool(np.any(components[:, a, b] != 0))
+def _part(seen: Float[Array, "l 3 3"], a: int, b: int) -> Float[Array, " l"]:
+    """How much of the component (a, b) there is in a symmetric matrix; see `_component`."""
+    if a != b:
+        return seen[:, a, b]
+    return seen[:, a, a] - sum((seen[:, a, c] for c in range(3) if c != a), jnp.zeros(len(seen)))
+
+
+def _component(a: int, b: int) -> np.ndarray:
+    """Matrices of which every symmetric one is a sum and none is negative: eₐeₐᵀ, and (eₐ + e_b)(eₐ + e_b)ᵀ."""
+    direction = np.zeros(3)
+    direction[[a, b]] = 1.0
+    return np.outer(direction, direction)
 
 
 @functools.lru_cache(maxsize=64)
@@ -119,11 +130,9 @@ def integral(model: Model) -> Integral | None:
     along = edges.mean(axis=1)
     axes = np.array([one.axis for one in ranges])
     if not flat:
-        return Integral(axes, along, None, along, edges)
-    every = np.zeros((len(_PAIRS), 3, 3))
-    for n, (a, b) in enumerate(_PAIRS):
-        every[n, a, b] = every[n, b, a] = 1.0
-    whole = Integral(axes, np.zeros((1, 3)), every, along, edges)
+        return Integral(axes, along, None, (), along, edges)
+    every = np.array([_component(a, b) for a, b in _PAIRS])
+    whole = Integral(axes, np.zeros((1, 3)), every, tuple(range(len(_PAIRS))), along, edges)
     rng = np.random.default_rng(0)
     sample = rng.uniform(-1, 1, (16, 3))
     energies = np.broadcast_to(np.linspace(0.0, 0.9 * (model.instrument.Ei or 1.0), 8), (16, 8))
@@ -133,7 +142,8 @@ def integral(model: Model) -> Integral | None:
         raise ModelError(
             "instrument.integrate: no part of the range is covered at this Ei and these scattering angles."
         )
-    return dataclasses.replace(whole, components=every[size > _DARK * size.max()])
+    kept = np.flatnonzero(size > _DARK * size.max())
+    return dataclasses.replace(whole, components=every[kept], kept=tuple(kept.tolist()))
 
 
 def _is_flat(model: Model) -> bool:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, Complex, Float
 
 from insiren.forward import Parameters, complete
 from insiren.model.cell import rotation
@@ -17,8 +17,13 @@ from insiren.model.crystal import lattice, to_inverse_angstrom
 from insiren.model.hamiltonian import g_tensors
 from insiren.model.parameters import evaluate
 from insiren.model.spec import Model
+from insiren.simulate.chunks import in_chunks
 from insiren.simulate.lswt import amplitudes, block_lines, bogoliubov, branch_wavevectors, hamiltonian, weights
 from insiren.simulate.stability import require_stable
+
+# Matrix elements of H diagonalised at once: 1 MiB, which stays in the second cache. With 64 × 64 matrices the
+# products then take half as long; with small ones the chunks are large enough to hide their own cost.
+_CHUNK_ELEMENTS = 2**16
 
 
 def projection(model: Model, hkl: Float[Array, "q 3"]) -> Float[Array, "q 3 3"]:
@@ -81,8 +86,8 @@ def magnons(
         model: the magnet.
         params: every parameter by name.
         hkl: wavevectors in r.l.u.
-        P: several sets of weights of the correlations Σ_ab P_ab S^ab, the same for all
-            wavevectors and without form factor; by default the one of the model, with it.
+        P: several sets of weights of the correlations Σ_ab P_ab S^ab, none of them negative, the
+            same for all wavevectors and without form factor; by default the one of the model, with it.
 
     Returns:
         Both of shape (q, n), or (q, v, n) with P; n counts the magnons of all domains. NaN where
@@ -93,26 +98,34 @@ def magnons(
     g = g_tensors(model, params) if model.scattering.form_factor else None
     found = []
     for domain in domains(model):
-        local = hkl @ domain.hkl.T
-        seen = projection(model, hkl)[:, None] if P is None else jnp.broadcast_to(P, (len(hkl), *P.shape))
-        seen = jnp.einsum("ac,qvab,bd->qvcd", domain.rotation, seen, domain.rotation)
-        E, I = _magnons(model, W, local, seen, g, form_factor=P is None)
-        found.append((E, I * evaluate(domain.fraction, params)))
+        E, I = in_chunks(functools.partial(_magnons, model, domain, W, g, P), _chunk(W), hkl)
+        found.append((model.scattering.Zc * E, I * evaluate(domain.fraction, params)))
     E, I = (jnp.concatenate(parts, -1) for parts in zip(*found, strict=True))
-    return (E[:, 0], I[:, 0]) if P is None else (E, I)
+    return E, I
+
+
+def _chunk(W: Complex[Array, "o m m"]) -> int:
+    """How many wavevectors are diagonalised at once."""
+    return max(1, _CHUNK_ELEMENTS // W.shape[-1] ** 2)
 
 
 def _magnons(
-    model: Model, W: Array, hkl: Float[Array, "q 3"], P: Float[Array, "q v 3 3"], g: Array | None, form_factor: bool
+    model: Model, domain: Domain, W: Complex[Array, "o m m"], g: Array | None, P: Array | None, hkl: Float[Array, "q 3"]
 ) -> tuple[Array, Array]:
-    """Energies and weights of one domain, (q, v, n)."""
-    homes, w = branch_wavevectors(model, hkl), amplitudes(model, hkl, g, form_factor and g is not None)
+    """Energies without Z_c and weights of one domain, (q, n) or (q, v, n)."""
+    local = hkl @ domain.hkl.T
+    homes, w = branch_wavevectors(model, local), amplitudes(model, local, g, form_factor=g is not None and P is None)
     q, branches = homes.shape[:2]
     H = hamiltonian(model, W, homes.reshape(-1, 3))
-    views = jax.vmap(functools.partial(block_lines, model), in_axes=(None, None, 0))
-    E, I = jax.vmap(views)(H, w.reshape(q * branches, -1, 3), jnp.repeat(P, branches, 0))
-    E, I = (jnp.moveaxis(x.reshape(q, branches, P.shape[1], -1), 1, 2) for x in (E, I))
-    return model.scattering.Zc * E.reshape(q, P.shape[1], -1), I.reshape(q, P.shape[1], -1)
+    w = w.reshape(q * branches, -1, 3)
+    R = domain.rotation
+    seen = projection(model, hkl)[:, None] if P is None else jnp.broadcast_to(P, (q, *P.shape))
+    seen = jnp.repeat(jnp.einsum("ac,qvab,bd->qvcd", R, seen, R), branches, 0)
+    E, I = jax.vmap(functools.partial(block_lines, model))(H, w, seen)
+    if P is None:
+        return E.reshape(q, -1), I.reshape(q, -1)
+    E, I = (jnp.moveaxis(x.reshape(q, branches, len(P), -1), 1, 2) for x in (E, I))
+    return E.reshape(q, len(P), -1), I.reshape(q, len(P), -1)
 
 
 def bands(model: Model, hkl: ArrayLike, params: Parameters | None = None) -> tuple[Array, Array]:
@@ -142,8 +155,12 @@ def bands(model: Model, hkl: ArrayLike, params: Parameters | None = None) -> tup
 
 @functools.partial(jax.jit, static_argnums=0)
 def _bands(model: Model, params: Parameters, hkl: Float[Array, "q 3"]) -> tuple[Array, Array]:
-    W, w = weights(model, params), amplitudes(model, hkl)
-    homes = branch_wavevectors(model, hkl)
+    W = weights(model, params)
+    return in_chunks(functools.partial(_correlations, model, W), _chunk(W), hkl)
+
+
+def _correlations(model: Model, W: Complex[Array, "o m m"], hkl: Float[Array, "q 3"]) -> tuple[Array, Array]:
+    w, homes = amplitudes(model, hkl), branch_wavevectors(model, hkl)
     H = hamiltonian(model, W, homes.reshape(-1, 3))
     n = H.shape[-1] // 2
     E, T = jax.vmap(lambda one: bogoliubov(one, (1,) * n + (-1,) * n))(H)

@@ -148,7 +148,7 @@ def bogoliubov(H: Complex[Array, "m m"], metric: tuple[int, ...]) -> tuple[Float
 
     Args:
         H: Hamiltonian in meV, Hermitian.
-        metric: the diagonal of g, 1 for each row that is a magnon, −1 for a hole.
+        metric: the diagonal of g, 1 for each row that is a magnon, then −1 for each hole.
 
     Returns:
         Energies in meV, ascending, as many negative ones first as there are holes, and the vectors as columns. Both
@@ -156,11 +156,28 @@ def bogoliubov(H: Complex[Array, "m m"], metric: tuple[int, ...]) -> tuple[Float
 
     Source: Colpa, Physica A 93, 327 (1978).
     """
-    g = np.array(metric, float)
+    E, U, L = _diagonalised(H, metric)
+    return E, np.array(metric, float)[:, None] * (L @ U) / jnp.sqrt(jnp.abs(E))
+
+
+def _diagonalised(H: Complex[Array, "m m"], metric: tuple[int, ...]):
+    """E and U of L† g L U = U E, and L, for a metric that has its magnons first.
+
+    L is triangular, with the blocks A (magnons), C (holes) and B below A, so that only half of the products of
+    L† g L are worked out; and eigh reads no more than the lower triangle.
+    """
+    n = metric.count(1)
     shift = GOLDSTONE_SHIFT * jnp.max(jnp.abs(jnp.diagonal(H).real))
-    L = jnp.linalg.cholesky(H + shift * jnp.eye(len(g)), symmetrize_input=False)
-    E, U = jnp.linalg.eigh(jnp.conj(L.T) @ (g[:, None] * L), symmetrize_input=False)
-    return E, g[:, None] * (L @ U) / jnp.sqrt(jnp.abs(E))
+    L = jnp.linalg.cholesky(H + shift * jnp.eye(len(metric)), symmetrize_input=False)
+    A, B, C = L[:n, :n], L[n:, :n], L[n:, n:]
+    below = -_dagger(C) @ L[n:]
+    M = jnp.concatenate([jnp.pad(_dagger(A) @ A - _dagger(B) @ B, ((0, 0), (0, len(metric) - n))), below])
+    E, U = jnp.linalg.eigh(M, symmetrize_input=False)
+    return E, U, L
+
+
+def _dagger(matrix: Complex[Array, "r c"]) -> Complex[Array, "c r"]:
+    return jnp.conj(matrix.T)
 
 
 def amplitudes(
@@ -227,8 +244,8 @@ def blocks(model: Model) -> tuple[tuple[int, ...], ...]:
 
 
 def block_lines(
-    model: Model, H: Complex[Array, "m m"], w: Complex[Array, "m 3"], P: Float[Array, "3 3"]
-) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
+    model: Model, H: Complex[Array, "m m"], w: Complex[Array, "m 3"], P: Float[Array, "v 3 3"]
+) -> tuple[Float[Array, "v n"], Float[Array, "v n"]]:
     """`lines` of one H, block by block; a block of one magnon and one hole in closed form."""
     s, found, pairs = H.shape[-1] // 2, [], []
     for block in blocks(model):
@@ -241,24 +258,25 @@ def block_lines(
     if pairs:
         index = np.array(pairs)
         found.append(_pair_lines(H[index[:, :, None], index[:, None, :]], w[index], P))
-    return jnp.concatenate([E for E, _ in found]), jnp.concatenate([I for _, I in found])
+    return jnp.concatenate([E for E, _ in found], 1), jnp.concatenate([I for _, I in found], 1)
 
 
-def _pair_lines(H: Complex[Array, "n 2 2"], w: Complex[Array, "n 2 3"], P: Float[Array, "3 3"]):
+def _pair_lines(H: Complex[Array, "n 2 2"], w: Complex[Array, "n 2 3"], P: Float[Array, "v 3 3"]):
     """`lines` of 2×2 blocks in the metric (1, −1), in closed form; NaN where one is unstable."""
     shift = GOLDSTONE_SHIFT * jnp.max(jnp.abs(jnp.diagonal(H, axis1=1, axis2=2).real), axis=1)
     a, d, c = H[:, 0, 0].real + shift, H[:, 1, 1].real + shift, H[:, 0, 1]
     mean, size = (a + d) / 2, jnp.abs(c)
     r = jnp.sqrt(jnp.where(mean > size, (mean - size) * (mean + size), jnp.nan))
-    seen = jnp.einsum("nia,ab,njb->nij", w.conj(), P, w)
-    magnon, hole, both = seen[:, 0, 0].real, seen[:, 1, 1].real, (c * seen[:, 0, 1]).real
-    return (a - d) / 2 + r, ((mean + r) * magnon + size**2 / (mean + r) * hole - 2 * both) / (2 * r)
+    seen = jnp.einsum("nia,vab,njb->vnij", w.conj(), P, w)
+    magnon, hole, both = seen[..., 0, 0].real, seen[..., 1, 1].real, (c * seen[..., 0, 1]).real
+    E = jnp.broadcast_to((a - d) / 2 + r, magnon.shape)
+    return E, ((mean + r) * magnon + size**2 / (mean + r) * hole - 2 * both) / (2 * r)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def lines(
-    metric: tuple[int, ...], H: Complex[Array, "m m"], w: Complex[Array, "m 3"], P: Float[Array, "3 3"]
-) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
+    metric: tuple[int, ...], H: Complex[Array, "m m"], w: Complex[Array, "m 3"], P: Float[Array, "v 3 3"]
+) -> tuple[Float[Array, "v n"], Float[Array, "v n"]]:
     """Energies of the magnons of one H and their weights Σ_ab P_ab S^ab.
 
     Any smooth spectrum Σ I h(E) has the right derivative, at degenerate levels too, where the
@@ -268,37 +286,49 @@ def lines(
     level seen through the weights, not of one magnon.
 
     Args:
-        metric: 1 for each row of H that is a magnon, −1 for a hole.
+        metric: 1 for each row of H that is a magnon, then −1 for each hole.
         H: Hamiltonian in meV.
         w: amplitudes of the three spin components, see `amplitudes`.
-        P: real symmetric weights of the correlations S^ab.
+        P: real, symmetric and not negative, the weights of the correlations S^ab in each view.
 
     Returns:
-        Energies in meV, ascending, and weights, of as many magnons as the metric has.
+        Energies in meV, ascending, and weights, of as many magnons as the metric has, in each view.
+        The energies are the same in all; their derivatives, within a level, are not.
 
     Source: Daleckii and Krein, AMS Transl. 47, 1 (1965), in the metric g.
     """
-    E, T = bogoliubov(H, metric)
+    E, U, L = _diagonalised(H, metric)
     first = metric.count(-1)
-    v = jnp.conj(T[:, first:].T) @ w
-    return E[first:], jnp.einsum("ab,na,nb->n", P, v.conj(), v).real
+    v = _seen(E[first:], U[:, first:], L, metric, w)
+    I = jnp.sum((v.conj() * (v @ P)).real, -1)
+    return jnp.broadcast_to(E[first:], I.shape), I
+
+
+def _seen(E: Array, U: Array, L: Array, metric: tuple[int, ...], w: Array) -> Array:
+    """T† w = |E|^(-1/2) U† (L† g w), without the vectors T: w has three columns only."""
+    return _dagger(U) @ (_dagger(L) @ (np.array(metric, float)[:, None] * w)) / jnp.sqrt(jnp.abs(E))[:, None]
 
 
 @lines.defjvp
 def _lines_jvp(metric, primals, tangents):
+    # Everything but the last paragraph is shared by all tangents, which cost one product with dH each.
     (H, w, P), (dH, dw, dP) = primals, tangents
-    E, T = bogoliubov(H, metric)
-    first = metric.count(-1)
-    Th = jnp.conj(T.T)
-    v = Th @ w
-    Pv, up, sign = v @ P, v[first:], np.sort(metric)
-    I = jnp.sum((up.conj() * Pv[first:]).real, -1)
-    G = sign * ((up.conj() @ Pv.T) * (Th[first:] @ dH @ T)).real
+    E, U, L = _diagonalised(H, metric)
+    T = np.array(metric, float)[:, None] * (L @ U) / jnp.sqrt(jnp.abs(E))
+    first, sign = metric.count(-1), np.sort(metric)
+    v = _seen(E, U, L, metric, w)
+    up, Pv = v[first:], v @ P
+    I = jnp.sum((up.conj() * Pv[:, first:]).real, -1)
+    dark = jnp.abs(I) < jnp.finfo(float).tiny
+    G = sign * (up.conj() @ jnp.swapaxes(Pv, 1, 2))
     gap = E[first:, None] - E
     same = (jnp.abs(gap) < DEGENERATE * E[-1]) & (sign > 0)
-    dI = 2 * jnp.sum(jnp.where(same, 0, G / jnp.where(same, 1, gap)), -1)
-    dI += 2 * jnp.sum((up.conj() * (Th[first:] @ dw @ P)).real, -1)
-    dI += jnp.einsum("ab,na,nb->n", dP, up.conj(), up).real
-    moment = jnp.sum(jnp.where(same, G, 0), -1)
-    dark = jnp.abs(I) < jnp.finfo(float).tiny
-    return (E[first:], I), (jnp.where(dark, 0, moment / jnp.where(dark, 1, I)), dI)
+    spread = jnp.where(same, 0, 2 * G / jnp.where(same, 1, gap)) @ T.T
+    level = jnp.where(same, G, 0) / jnp.where(dark, jnp.inf, I)[..., None] @ T.T
+
+    turned = _dagger(T[:, first:]) @ dH
+    dE = jnp.sum((turned * level).real, -1)
+    dI = jnp.sum((turned * spread).real, -1)
+    dI += 2 * jnp.sum((up.conj() * (_dagger(T[:, first:]) @ dw @ P)).real, -1)
+    dI += jnp.sum((up.conj() * (up @ dP)).real, -1)
+    return (jnp.broadcast_to(E[first:], I.shape), I), (dE, dI)

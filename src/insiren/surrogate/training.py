@@ -24,8 +24,9 @@ from optax.contrib import muon
 import insiren
 from insiren.errors import SurrogateError
 from insiren.forward import Points
-from insiren.instrument.exact import Exact, in_chunks
+from insiren.instrument.exact import Exact
 from insiren.instrument.resolution import FWHM_PER_SIGMA, energy_resolution
+from insiren.simulate.chunks import in_chunks
 from insiren.surrogate.accuracy import accuracy
 from insiren.surrogate.domain import Domain, find_domain
 from insiren.surrogate.siren import Siren, siren
