@@ -9,10 +9,11 @@ BIN     := .venv/bin
 RUNTIME := .venv/.runtime-installed
 DEVELOP := .venv/.develop-installed
 BENCH   := .venv/.bench-installed
+PEERS   := .bench-peers
 PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint docs bench clean
+.PHONY: help demo test check lint docs bench compare clean
 .DELETE_ON_ERROR:
 
 help:  ## show this list
@@ -39,11 +40,14 @@ lint: $(DEVELOP)
 docs: $(DEVELOP)  ## build the documentation into docs/_build/html
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
-bench: $(BENCH)  ## print the table of speed and accuracy
+bench: $(BENCH) $(PEERS)/.installed  ## print the table of speed and accuracy
 	$(BIN)/python benchmarks/run.py
 
+compare: $(RUNTIME) $(PEERS)/.installed  ## check energies and intensities against pySpinW and magnopy
+	$(BIN)/python comparison/compare.py $(PEERS)/bin/python
+
 clean:  ## remove what make has made, .venv included
-	rm -rf .venv docs/_build docs/tutorials .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	rm -rf .venv $(PEERS) docs/_build docs/tutorials .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
 	find src tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -64,3 +68,9 @@ $(DEVELOP): pyproject.toml constraints.txt | $(BIN)/python
 $(BENCH): pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -e '.[bench]'
 	@touch $@ $(RUNTIME)
+
+# Other codes have an environment of their own: they are compared with, not depended on.
+$(PEERS)/.installed: comparison/peers.txt | $(BIN)/python
+	$(BIN)/python -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r comparison/peers.txt
+	@touch $@

@@ -1,10 +1,10 @@
 """Speed and accuracy in one table: each row beside what it is compared to, measured in this run.
 
     python benchmarks/run.py            all rows
-    python benchmarks/run.py accuracy   one part: simulator, training or accuracy
+    python benchmarks/run.py accuracy   one part: peers, gradient, growth, simulator, training or accuracy
 
-Times are medians of five runs after a warm-up; a ratio comes with its least and largest over
-the pairs of runs.
+The first three are in speed.py, which says how the peers are run. Times are medians of five runs
+after a warm-up; a ratio comes with its least and largest over the pairs of runs.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from speed import gradient_rows, growth_rows, peers_rows
 from surrogate_accuracy import on_paths
 
 from insiren.forward import Points, complete
@@ -140,6 +141,11 @@ def accuracy_rows() -> Iterator[Callable[[], Row]]:
 def main() -> None:
     wanted = sys.argv[1] if len(sys.argv) > 1 else ""
     table = Table("measured", "ours", "compared with", "ratio, its spread; or ridge")
+    for rows in (peers_rows, gradient_rows, growth_rows):
+        if wanted in rows.__name__:
+            for some in rows():
+                for row in some():
+                    table.add_row(*row)
     for rows in (simulator_rows, training_rows, accuracy_rows):
         if wanted in rows.__name__:
             for row in rows():
