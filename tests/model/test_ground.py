@@ -29,6 +29,7 @@ CELL = {"a": 4.0, "b": 4.0, "c": 9.0}
 HEXAGONAL = CELL | {"gamma": 120.0}
 ANY = "minimise"
 Z_AXIS = [0, 0, 1]
+ROOT_3 = [[2, 1, 0], [-1, 1, 0], [0, 0, 1]]  # three cells, √3 × √3
 
 
 def model(bonds: list[tuple[int, int, list[int], Any]], structure: dict[str, Any], **more: Any) -> Model:
@@ -103,7 +104,7 @@ def test_the_square_lattice_finds_neel_order_in_a_supercell_and_with_k():
         np.testing.assert_allclose(n[0], -n[1], atol=1e-9)
 
 
-@pytest.mark.parametrize("supercell", [[3, 3, 1], [[2, 1, 0], [-1, 1, 0], [0, 0, 1]]])
+@pytest.mark.parametrize("supercell", [pytest.param([3, 3, 1], marks=pytest.mark.slow), ROOT_3])
 def test_the_triangular_lattice_finds_120_degrees(supercell: Any):
     """Three bonds a site at cos 120° = −1/2: E = −3/2 J S²."""
     found = settled(triangular({"supercell": supercell}))
@@ -304,7 +305,7 @@ def test_the_energy_of_a_spiral_is_that_of_a_long_supercell():
 @pytest.mark.parametrize(
     "one",
     [
-        triangular({"supercell": [3, 3, 1]}),
+        triangular({"supercell": ROOT_3}),
         kagome({}),
         j1_j2_chain(1.0, 0.0, {"supercell": [2, 1, 1]}, **single_ion(0.4, 0, 0)),
         j1_j2_chain(1.0, 0.0, {"supercell": [2, 1, 1]}, **single_ion(0, -0.1, -0.4)),
@@ -337,7 +338,7 @@ def test_an_orientation_is_one_of_those_that_the_symmetry_allows():
 
 
 def test_a_model_file_may_ask_for_the_minimum():
-    asked = triangular({"supercell": [3, 3, 1]})
+    asked = triangular({"supercell": ROOT_3})
     found = minimise_energy(asked)
     np.testing.assert_array_equal(magnetic_cell(asked).direction, magnetic_cell(found.model).direction)
     hkl = np.array([[0.1, 0.23, 0.0], [0.4, 0.11, 0.0]])
@@ -346,7 +347,7 @@ def test_a_model_file_may_ask_for_the_minimum():
 
 
 def test_the_structure_is_found_while_a_function_is_compiled():
-    asked = triangular({"supercell": [[2, 1, 0], [-1, 1, 0], [0, 0, 1]], "seed": 5})
+    asked = triangular({"supercell": ROOT_3, "seed": 5})
     n = jax.jit(lambda x: x * magnetic_cell(asked).direction)(jnp.ones(()))
     np.testing.assert_allclose(angles(np.asarray(n))[np.triu_indices(3, 1)], 120, atol=1e-6)
 
