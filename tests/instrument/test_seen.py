@@ -1,4 +1,4 @@
-"""What stands between magnons and a measurement: form factor, twins, temperature, lifetime, bins, ranges of Q, powders."""
+"""What stands between magnons and a measurement: form factor, twins, temperature, bins, ranges of Q, powders."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_twins_are_the_mean_of_two_models_turned_by_hand():
 
 
 def test_fractions_that_do_not_sum_to_one_are_refused():
-    with pytest.raises(ModelError, match="sum to 0.9"):
+    with pytest.raises(ModelError, match=r"sum to 0\.9"):
         model(systems.fm_chain(), domains=[{"axis": [0, 0, 1], "angle": 0, "fraction": 0.9}])
 
 
@@ -252,13 +252,13 @@ def test_a_powder_is_the_mean_over_directions_to_the_stated_tolerance():
     )
     Q, omega = np.array([0.7, 1.3, 2.1]), np.linspace(0.3, 8.0, 60)
     seen = np.asarray(exact(of)({"q_fwhm": 0.0}, Points.table(Q_abs=Q, omega=omega))).reshape(3, -1)
-    rng = np.random.default_rng(0)
-    u = rng.normal(size=(40_000, 3))
-    u /= np.linalg.norm(u, axis=1, keepdims=True)
+    n = np.arange(40_000) + 0.5  # a Fibonacci lattice: even, and unlike the rings of the package
+    z, phi = 1 - 2 * n / len(n), n * np.pi * (1 + 5**0.5)
+    u = np.stack([np.sqrt(1 - z**2) * np.cos(phi), np.sqrt(1 - z**2) * np.sin(phi), z], 1)
     back = np.linalg.inv(np.asarray(to_inverse_angstrom(of, jnp.eye(3))))
-    for n, length in enumerate(Q):
+    for row, length in zip(seen, Q, strict=True):
         mean = table(of, None, Points.table(length * u @ back, omega)).mean(0)
-        np.testing.assert_allclose(seen[n], mean, atol=0.012 * mean.max())  # 1 % is the noise of the directions
+        np.testing.assert_allclose(row, mean, atol=0.01 * mean.max())
 
 
 def test_more_directions_change_a_powder_by_less_than_the_tolerance():
@@ -277,12 +277,12 @@ def test_more_directions_change_a_powder_by_less_than_the_tolerance():
 def full() -> Model:
     """A twinned antiferromagnet with form factor, temperature, lifetime and fractions as parameters."""
     content = systems.square_biaxial()
-    content["site"] = [site | {"ion": "Ni2", "g": [["gx", 0, 0], [0, 2.1, 0], [0, 0, 2.3]]} for site in content["site"]]
+    content["site"] = [site | {"ion": "Ni2", "g": [[2.1, 0, 0], [0, "gy", 0], [0, 0, 2.3]]} for site in content["site"]]
     content["parameters"] = content["parameters"] | {
         "T": systems.parameter(60.0, 0.0, 900.0),
         "life": systems.parameter(3.0, 0.0, 20.0),
         "f": systems.parameter(0.3, 0.0, 1.0),
-        "gx": systems.parameter(2.0, 1.0, 3.0),
+        "gy": systems.parameter(2.0, 1.0, 3.0),
     }
     content["scattering"] = {
         "correlation": "perp",
@@ -306,7 +306,7 @@ def test_derivatives_in_what_the_measurement_adds_agree_with_finite_differences(
     params = values(of, q_fwhm=0.0, Dy=0.3, Dz=0.2)
     value = jax.jit(lambda p: exact(of).spectrum(p, points))
     slope = jax.jit(jax.jacfwd(lambda p: exact(of).spectrum(p, points)))(params)
-    for name, step in {"J": 0.01, "T": 0.1, "life": 0.01, "f": 0.01, "gx": 0.01, "Dy": 0.003, "width": 0.003}.items():
+    for name, step in {"J": 0.01, "T": 0.1, "life": 0.01, "f": 0.01, "gy": 0.01, "Dy": 0.003, "width": 0.003}.items():
         coarse, fine = (
             np.asarray(value(params | {name: params[name] + h}) - value(params | {name: params[name] - h})) / (2 * h)
             for h in (step, step / 2)
@@ -321,7 +321,7 @@ def test_derivatives_of_powders_and_ranges_agree_with_finite_differences(kind: s
     omega = np.linspace(0.5, 8.0, 12) if kind == "powder" else np.linspace(5.0, 120.0, 12)
     if kind == "powder":
         points = Points.table(Q_abs=np.array([0.9, 1.7]), omega=omega, bins=Bins(Q_abs=0.05, omega=0.4))
-        steps = {"J1": 0.001, "J2": 0.001}
+        steps = {"J1": 0.0003, "J2": 0.0003}
     else:
         points = Points.table(np.array([[0.45, 0.4, 0.0], [0.2, 0.1, 0.0]]), omega, bins=Bins(omega=4.0))
         steps = {"J": 0.01, "Jp": 0.01, "Dz": 0.003, "Dx": 0.0003}

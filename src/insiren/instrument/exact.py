@@ -204,14 +204,15 @@ class Exact(Forward):
             Energy (meV), weight and FWHM (meV), each of shape (q, v, l), where v numbers the views
             of an average over a range of Q and l the lines.
         """
-        grid, weight, periodic = self._around(params, place, bins)  # (q, b, …, 3)
+        grid, weight = self._around(params, place, bins)  # (q, b, …, 3)
         E, I = in_chunks(lambda Q: self.views(params, Q), _CHUNK, grid.reshape(-1, 3))
         shape = (*grid.shape[:-1], -1)
         views = E.shape[1]
         E, I = E.reshape(shape), I.reshape(shape)
-        variance, axes = jnp.zeros_like(E), grid.ndim - 3
+        variance = jnp.zeros_like(E)
         if E.shape[2] > 1:
-            beside = (own_neighbours(x, axes, periodic) for x in (E, I))
+            neighbours = powder.beside if place.ndim == 1 else functools.partial(own_neighbours, axes=grid.ndim - 3)
+            beside = (neighbours(x) for x in (E, I))
             E, I, variance = patch_moments(E, I, zip(*beside, strict=True))
         fwhm = with_patch(self.fwhm(params, E), variance)
         I = I * weight.reshape(-1, *shape[2:-1], 1)
@@ -220,23 +221,22 @@ class Exact(Forward):
             for x in (E, I, fwhm)
         )
 
-    def _around(self, params: Parameters, place: Array, bins: Bins) -> tuple[Array, Array, tuple[int, ...]]:
-        """Nodes around each place (q, b, …, 3) in r.l.u., their weights (b, …), and which axes are periodic."""
+    def _around(self, params: Parameters, place: Array, bins: Bins) -> tuple[Array, Array]:
+        """Nodes around each place in r.l.u., (q, b, …, 3), and their weights, (b, …)."""
         count = _BIN_NODES * self.refine
         if place.ndim == 1:
             across, share = _legendre([bins.Q_abs] if bins.Q_abs > 0 else [], count)
             length = place[:, None] + across.sum(-1)
-            towards = powder.directions(self.rings)
+            towards, even = powder.directions(self.rings)
             hkl = jnp.asarray(towards @ np.linalg.inv(lattice(self.model).reciprocal))
-            even = np.full(towards.shape[:2], 1 / (2 * self.rings**2))
-            return length[..., None, None, None] * hkl, jnp.asarray(share[:, None, None] * even), (1,)
+            return length[..., None, None, None] * hkl, jnp.asarray(share[:, None, None] * even)
         axes = self.model.instrument.q_axes
         across, share = _legendre(bins.hkl, count)
         offsets, weight = q_quadrature(axes, self._own)
         shape = [self._own] * len(axes)
         nodes = place[:, None, None] + across[:, None] + jnp.asarray(params["q_fwhm"]) * offsets
         whole = (share[:, None] * weight).reshape(-1, *shape)
-        return nodes.reshape(len(place), len(share), *shape, 3), jnp.asarray(whole), ()
+        return nodes.reshape(len(place), len(share), *shape, 3), jnp.asarray(whole)
 
     def views(self, params: Parameters, hkl: Float[Array, "q 3"]) -> tuple[Array, Array]:
         """Energies (meV) and weights of the magnons in each view of a wavevector, (q, v, n).

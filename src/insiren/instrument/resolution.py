@@ -147,16 +147,9 @@ def with_patch(fwhm: Array, variance: Array) -> Array:
     return jnp.sqrt(fwhm**2 + FWHM_PER_SIGMA**2 * variance)
 
 
-def own_neighbours(values: Array, axes: int, periodic: tuple[int, ...] = ()) -> Iterator[Array]:
-    """Values (…, nodes along each axis, n) moved by one node up and down each axis.
-
-    Args:
-        values: at the nodes.
-        axes: how many of them there are before the last.
-        periodic: those that close upon themselves, counted from 0; at the edges of others the values repeat.
-    """
-    for n, axis in enumerate(range(values.ndim - 1 - axes, values.ndim - 1)):
-        count = values.shape[axis]
-        for side in (1, -1):
-            step = np.arange(count) + side
-            yield values.take(step % count if n in periodic else np.clip(step, 0, count - 1), axis)
+def own_neighbours(values: Array, axes: int) -> Iterator[Array]:
+    """Values (…, nodes along each axis, n) moved by one node up and down each axis; edges repeat themselves."""
+    for axis in range(values.ndim - 1 - axes, values.ndim - 1):
+        n = values.shape[axis]
+        yield jnp.concatenate([values.take(jnp.arange(1, n), axis), values.take(jnp.array([n - 1]), axis)], axis)
+        yield jnp.concatenate([values.take(jnp.array([0]), axis), values.take(jnp.arange(n - 1), axis)], axis)
