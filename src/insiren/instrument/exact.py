@@ -32,6 +32,7 @@ from insiren.model.crystal import lattice
 from insiren.model.hamiltonian import CONVENTION
 from insiren.model.spec import Model
 from insiren.simulate.chunks import in_chunks
+from insiren.simulate.formfactor import coefficients
 from insiren.simulate.intensity import magnons
 from insiren.simulate.stability import require_stable
 
@@ -345,5 +346,7 @@ def exact(model: Model, refine: int = 1) -> Exact:
         model: a magnet with its instrument.
         refine: factor on the quadrature nodes of the Q broadening, to see that they suffice.
     """
-    energy_resolution(model)  # a bad instrument is an error now, not within a fit
+    energy_resolution(model)  # a bad instrument or ion is an error now, not within a fit
+    for site in model.sites if model.scattering.form_factor else ():
+        coefficients(str(site.ion))
     return Exact(model, refine)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 import re
+import threading
 
 import jax.numpy as jnp
 import numpy as np
@@ -27,6 +28,8 @@ from insiren.errors import ModelError
 
 Radial = tuple[np.ndarray, np.ndarray | None]
 
+# periodictable fills its tables when first asked; a second thread would find them empty meanwhile.
+_LOADING = threading.Lock()
 _NAME = re.compile(r"([A-Za-z]{1,3})(\d)\+?")
 
 
@@ -94,8 +97,9 @@ def coefficients(ion: str) -> Radial:
     Raises:
         ModelError: the name cannot be read, or the ion has no tabulated <j0>.
     """
-    symbol, charge = _split(ion)
-    tables = periodictable.elements.symbol(symbol).magnetic_ff
+    with _LOADING:
+        symbol, charge = _split(ion)
+        tables = periodictable.elements.symbol(symbol).magnetic_ff
     if not hasattr(tables.get(charge), "j0"):
         known = ", ".join(f"{symbol}{n}" for n in sorted(tables) if hasattr(tables[n], "j0"))
         what = "tabulated only with its orbital part, without its <j0>" if charge in tables else "not tabulated"
