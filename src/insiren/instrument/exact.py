@@ -173,7 +173,7 @@ class Exact(Forward):
     def _seen(self, params: Parameters, place: Array, omega: Array, lines: Any, omega_bin: float) -> Array:
         over = None if place.ndim == 1 else integral(self.model)
         mix = None if over is None else over.mix(self.model, place, omega)
-        S = view_sum(omega, mix, lines, profile(self.model, params, omega_bin))
+        S = view_sum(omega, mix, lines, profile(self.model, params, omega_bin), self._together > 1)
         return S * self._flux(omega)
 
     def _flux(self, omega: Array) -> Array | float:
@@ -183,6 +183,12 @@ class Exact(Forward):
     @property
     def _own(self) -> int:
         return self.own_nodes * self.refine if self.own_nodes > 1 else 1
+
+    @property
+    def _together(self) -> int:
+        """How many views show the same modes with other weights."""
+        over = integral(self.model)
+        return 1 if over is None or over.components is None else len(over.components)
 
     def _nodes(self, points: Points) -> int:
         """Wavevectors at which magnons are wanted for each of the points'."""
@@ -214,7 +220,8 @@ class Exact(Forward):
         if E.shape[2] > 1:
             neighbours = powder.beside if place.ndim == 1 else functools.partial(own_neighbours, axes=grid.ndim - 3)
             beside = (neighbours(x) for x in (E, I))
-            E, I, variance = patch_moments(E, I, zip(*beside, strict=True))
+            together = 1 if place.ndim == 1 else self._together
+            E, I, variance = patch_moments(E, I, zip(*beside, strict=True), together)
         fwhm = with_patch(self.fwhm(params, E), variance)
         I = I * weight.reshape(-1, *shape[2:-1], 1)
         return tuple(  # type: ignore[return-value]
@@ -306,7 +313,10 @@ class _OnGrid(Forward):
     def spectrum(self, params: Parameters, points: Points) -> Float[Array, " d"]:
         E, I = in_chunks(lambda nodes: self.inner.views(params, nodes), _CHUNK, self.grid.nodes)
         beside = zip(self.grid.beside_nodes(E), self.grid.beside_nodes(I), strict=True)
-        E, I, variance = patch_moments(E, I, beside)
+        together = self.inner._together
+        flat = lambda x: x.reshape(len(x), -1)  # noqa: E731
+        moments = patch_moments(flat(E), flat(I), ((flat(e), flat(i)) for e, i in beside), together)
+        E, I, variance = (x.reshape(E.shape) for x in moments)
         fwhm = with_patch(self.inner.fwhm(params, E), variance)
         rows = jnp.broadcast_to(self.grid.omega, (E.shape[0], self.grid.omega.shape[0]))
         shape = profile(self.inner.model, params, points.bins.omega)
@@ -314,7 +324,13 @@ class _OnGrid(Forward):
             values = in_chunks(lambda w, *lines: view_sum(w, None, lines, shape), _rows(rows), rows, E, I, fwhm)
         else:
             values = in_chunks(
-                lambda w, mix, *lines: view_sum(w, mix, lines, shape), _rows(rows), rows, self.mix, E, I, fwhm
+                lambda w, mix, *lines: view_sum(w, mix, lines, shape, together > 1),
+                _rows(rows),
+                rows,
+                self.mix,
+                E,
+                I,
+                fwhm,
             )
         S = self.grid.average(values, jnp.asarray(params["q_fwhm"])) * self.inner._flux(self.grid.omega)
         return S.reshape(-1)

@@ -19,7 +19,6 @@ from insiren.model.spec import Model
 
 _BIN_NODES = 3  # across an energy bin, where its mean has no closed form
 _UNROLL = 4  # lines written out one by one before a loop takes over
-_FEW = 6  # views written out one by one before a loop takes over
 
 
 class Profile(eqx.Module):
@@ -95,7 +94,8 @@ def view_sum(
     omega: Float[Array, "q w"],
     mix: Float[Array, "q w v"] | None,
     lines: tuple[Float[Array, "q v l"], Float[Array, "q v l"], Float[Array, "q v l"]],
-    shape: Callable[[Array, Array, Array], Array],
+    shape: Profile,
+    together: bool = False,
 ) -> Float[Array, "q w"]:
     """`line_sum` of several views of each wavevector, mixed with weights that depend on energy.
 
@@ -104,19 +104,53 @@ def view_sum(
         mix: the weight of each view, or None for a single one that counts in full.
         lines: energies in meV, weights and FWHM in meV.
         shape: of a line.
+        together: whether the views show the same modes, so that only weights differ, and derivatives.
     """
+    E, weight, fwhm = lines
     if mix is None:
-        E, weight, fwhm = lines
         return line_sum(omega, E[:, 0], weight[:, 0], fwhm[:, 0], shape)
+    if together:
+        return _mixed(omega, mix, E, weight, fwhm, shape)
 
     def add(total: Array, view: Any) -> tuple[Array, None]:
-        share, (E, weight, fwhm) = view
-        return total + share * line_sum(omega, E, weight, fwhm, shape), None
+        share, (energies, heights, widths) = view
+        return total + share * line_sum(omega, energies, heights, widths, shape), None
 
     views = (jnp.moveaxis(mix, -1, 0), jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), lines))
-    total = jnp.zeros_like(omega)
-    if mix.shape[-1] > _FEW:
-        return jax.lax.scan(add, total, views)[0]
-    for n in range(mix.shape[-1]):
-        total, _ = add(total, jax.tree.map(lambda x, n=n: x[n], views))
-    return total
+    return jax.lax.scan(add, jnp.zeros_like(omega), views)[0]
+
+
+@jax.custom_jvp
+def _mixed(omega: Array, mix: Array, E: Array, weight: Array, fwhm: Array, shape: Profile) -> Array:
+    """Σ_l shape(ω; E_l) Σ_v m_v(ω) I_vl, where the energies of all views are equal."""
+
+    def add(total: Array, line: tuple[Array, Array, Array]) -> tuple[Array, None]:
+        energy, height, width = line
+        seen = jnp.einsum("qwv,qv->qw", mix, height)
+        return total + seen * shape(omega, energy[:, None], width[:, None]), None
+
+    each = (E[:, 0].T, jnp.moveaxis(weight, 2, 0), fwhm[:, 0].T)
+    return jax.lax.scan(add, jnp.zeros_like(omega), each)[0]
+
+
+@_mixed.defjvp
+def _mixed_jvp(primals, tangents):
+    # The energies of the views are equal, but move differently: each carries the part of a level that it sees.
+    omega, mix, E, weight, fwhm, shape = primals
+    domega, dmix, dE, dweight, dfwhm, dshape = tangents
+
+    def add(total: tuple[Array, Array], line: tuple[Array, ...]) -> tuple[tuple[Array, Array], None]:
+        energy, height, width, denergy, dheight, dwidth = line
+        at = (omega, jnp.broadcast_to(energy[:, None], omega.shape), jnp.broadcast_to(width[:, None], omega.shape))
+        mixed = lambda values: jnp.einsum("qwv,qv->qw", mix, values)  # noqa: E731
+        line_, by_energy = jax.jvp(lambda e: shape(at[0], e, at[2]), (at[1],), (jnp.ones_like(omega),))
+        _, by_width = jax.jvp(lambda f: shape(at[0], at[1], f), (at[2],), (jnp.ones_like(omega),))
+        _, by_rest = jax.jvp(lambda w, s: s(w, at[1], at[2]), (omega, shape), (domega, dshape))
+        seen = mixed(height)
+        change = line_ * (mixed(dheight) + jnp.einsum("qwv,qv->qw", dmix, height)) + seen * by_rest
+        change = change + by_energy * mixed(height * denergy) + by_width * mixed(height * dwidth)
+        return (total[0] + seen * line_, total[1] + change), None
+
+    each = tuple(jnp.moveaxis(x, 2, 0) for x in (weight, dE, dweight, dfwhm))
+    start = (jnp.zeros_like(omega), jnp.zeros_like(omega))
+    return jax.lax.scan(add, start, (E[:, 0].T, each[0], fwhm[:, 0].T, *each[1:]))[0]

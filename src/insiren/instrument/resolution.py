@@ -113,7 +113,9 @@ def q_quadrature(axes: tuple[tuple[float, float, float], ...], nodes: int) -> tu
     return mesh @ np.array(axes) / spread / FWHM_PER_SIGMA, product
 
 
-def patch_moments(E: Array, weight: Array, beside: Iterable[tuple[Array, Array]]) -> tuple[Array, Array, Array]:
+def patch_moments(
+    E: Array, weight: Array, beside: Iterable[tuple[Array, Array]], views: int = 1
+) -> tuple[Array, Array, Array]:
     """What the modes of a node are on average over its patch.
 
     The patch is replaced by the node and its two neighbours along each axis, with weights that give it
@@ -124,20 +126,30 @@ def patch_moments(E: Array, weight: Array, beside: Iterable[tuple[Array, Array]]
         E: energies at the nodes in meV.
         weight: their weights.
         beside: energies and weights at the neighbours, two an axis; at an edge the node itself.
+        views: how many sets of weights of the same modes stand one after the other along the last
+            axis; they keep common energies, those of their mean weight.
 
     Returns:
         Mean energy (meV), weight, and variance of the energy (meV²).
 
     Source: after the adaptive broadening of Yates et al., Phys. Rev. B 75, 195121 (2007).
     """
+
+    def common(values: Array) -> Array:
+        if views == 1:
+            return values
+        mean = jnp.mean(values.reshape(*values.shape[:-1], views, -1), -2)
+        return jnp.concatenate([mean] * views, -1)
+
     share = PATCH**2 / 2
     total, first, second = weight, jnp.zeros_like(E), jnp.zeros_like(E)
     for energy, other in beside:
         total = total + share * (other - weight)
-        first = first + share * other * (energy - E)
-        second = second + share * other * (energy - E) ** 2
-    seen = total > 0
-    safe = jnp.where(seen, total, 1.0)
+        first = first + share * common(other) * (energy - E)
+        second = second + share * common(other) * (energy - E) ** 2
+    whole = common(total)
+    seen = whole > 0
+    safe = jnp.where(seen, whole, 1.0)
     shift = jnp.where(seen, first / safe, 0.0)
     return E + shift, total, jnp.where(seen, second / safe, 0.0) - shift**2
 
