@@ -46,5 +46,11 @@ def leave_out_empty(app, docname, source):
             source[0] = re.sub(rf"```{{toctree}}\n[^`]*{folder}/\*\n```\n", "", source[0])
 
 
+def keep_bars(app, what, name, obj, options, lines):
+    """Keep |Q| and the like as they are: between bars reStructuredText would look for a substitution."""
+    lines[:] = [re.sub(r"\|([^|`\s]+)\|", r"\\|\1\\|", line) for line in lines]
+
+
 def setup(app):
     app.connect("source-read", leave_out_empty)
+    app.connect("autodoc-process-docstring", keep_bars)
