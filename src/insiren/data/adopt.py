@@ -15,6 +15,7 @@ from insiren.errors import DataError
 CRYSTAL, POWDER = ("h", "k", "l"), ("Q_abs",)
 ENERGY_NAMES = ("energy_transfer", "DeltaE", "deltaE", "delta_E", "dE", "E", "omega", "en")
 LENGTH_NAMES = ("Q_abs", "|Q|", "Q", "modQ", "Qmod", "momentum_transfer")
+PEAKS = "peaks"  # the coordinate `kind` of what is no spectrum
 VECTOR_NAMES = ("hkl", "hkl_vec")
 
 
@@ -34,7 +35,7 @@ def adopt(data: sc.DataArray) -> sc.DataArray:
         raise DataError(f"A spectrum is a scipp.DataArray, not a {type(data).__name__}. Pick one data set of it.")
     if data.bins is not None:
         raise DataError(f"{data.name} holds events. Histogram them with data.hist() or data.bins.mean() first.")
-    if "kind" in data.coords and data.coords["kind"].value == "peaks":
+    if "kind" in data.coords and data.coords["kind"].value == PEAKS:
         raise DataError(
             f"{data.name} is a list of peaks: their energies, not intensities over energy. "
             "Give the spectrum that they were picked from."

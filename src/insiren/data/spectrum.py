@@ -5,9 +5,9 @@ the other. A list of points has the one dim "point" and all four coordinates alo
 `Q_abs` in 1/Å in place of h, k, l. Variances are σ². Masks say which pixels to leave out, NaN is
 missing. Where neutrons were counted, the coordinates `counts` and `norm` hold them: a pixel of
 intensity I expects norm · I counts. Scalar coordinates record what the reader knows: `sigma_floor` and
-`sigma_max` (how it advises to treat σ), `Ei` in meV, `lattice_constants` and `lattice_angles` (vectors in
-Å and degrees) and `assumed` (its assumptions, one a line). An array made elsewhere is brought into this
-form by `adopt` where it can mean one thing only.
+`sigma_max` (how it advises to treat σ), `Ei` in meV, `lattice` (text: a, b, c in Å, alpha, beta, gamma in
+degrees) and `assumed` (its assumptions, one a line). An array made elsewhere is brought into this form
+by `adopt` where it can mean one thing only.
 """
 
 from __future__ import annotations
@@ -210,8 +210,7 @@ def _known(details: Details) -> dict[str, sc.Variable]:
         if (number := details.get(key)) is not None:
             coords[key] = sc.scalar(float(number), unit=unit)
     if (lattice := details.get("lattice")) is not None:
-        coords["lattice_constants"] = sc.vector(lattice[:3], unit="angstrom")
-        coords["lattice_angles"] = sc.vector(lattice[3:], unit="deg")
+        coords["lattice"] = sc.scalar(", ".join(f"{x:.7g}" for x in lattice))
     if assumed := details.get("assumed"):
         coords["assumed"] = sc.scalar("\n".join(assumed))
     return coords

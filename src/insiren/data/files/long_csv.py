@@ -5,8 +5,7 @@ A powder has the column `Q_abs` (1/Å) in place of `h,k,l`.
 
 Lines that begin with `#` come first. `# key = value` is metadata of every data set in the file, until
 `# [NAME]` opens those of the data set NAME; a repeated key adds a line to its value. The keys `name`,
-`layout`, `sigma_floor`, `sigma_max`, `Ei` (meV) and `lattice` (a b c in Å, alpha beta gamma in degrees) have a
-meaning here, the rest is kept as text. `h, k, l` are in
+`layout`, `sigma_floor`, `sigma_max` and `Ei` (meV) have a meaning here, the rest is kept as text. `h, k, l` are in
 r.l.u., `E` in meV. `mask` is blank or 0 where a pixel counts, otherwise 1 or the names of the masks
 that exclude it. A blank or NaN I is missing.
 
@@ -186,12 +185,6 @@ def _facts(file: Path, notes: dict[str, str]) -> Details:
     for key in ("sigma_floor", "sigma_max", "Ei"):
         if key in notes:
             details[key] = _number(file, "metadata", key, notes.pop(key).removesuffix("meV"))
-    if "lattice" in notes:
-        cells = notes.pop("lattice").replace(",", " ").split()
-        if len(cells) not in (3, 6):
-            raise DataError(f"{file}, metadata, lattice: {len(cells)} values where a b c alpha beta gamma are needed.")
-        lattice = [_number(file, "metadata", "lattice", cell) for cell in cells]
-        details["lattice"] = lattice if len(lattice) == 6 else [*lattice, 90.0, 90.0, 90.0]
     return details
 
 
@@ -267,13 +260,10 @@ def _notes(data: sc.DataArray, alone: bool) -> Iterator[str]:
     yield f"name = {data.name}" if alone else f"[{data.name}]"
     if "point" in data.dims:
         yield "layout = points"
-    if "lattice_constants" in data.coords and "lattice_angles" in data.coords:
-        lattice = [*data.coords["lattice_constants"].value, *data.coords["lattice_angles"].value]
-        yield "lattice = " + " ".join(repr(float(x)) for x in lattice)
     for key, coord in data.coords.items():
-        if coord.ndim or coord.dtype == sc.DType.vector3:
+        if coord.ndim:
             continue
-        if _breaks(key) or "=" in key or key.startswith("[") or key in ("name", "layout", "lattice"):
+        if _breaks(key) or "=" in key or key.startswith("[") or key in ("name", "layout"):
             raise DataError(f"{data.name}: metadata cannot be called {key!r}. Rename the coordinate.")
         value = coord.value
         for line in "\n".join(value.splitlines()).split("\n") if isinstance(value, str) else [repr(float(value))]:

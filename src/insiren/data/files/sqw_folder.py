@@ -11,11 +11,13 @@ Source: Chitturi et al., Nat. Commun. 14, 5852 (2023), and the data published wi
 from __future__ import annotations
 
 import re
+from array import array
 from pathlib import Path
 
 import numpy as np
 import scipp as sc
 
+from insiren.data.files.text import inside, lines
 from insiren.data.spectrum import image
 from insiren.errors import DataError
 
@@ -114,12 +116,13 @@ def _matrix(file: Path, finite: bool = False) -> np.ndarray:
         file: comma separated, without a header.
         finite: whether NaN and infinity are refused.
     """
-    rows: list[list[float]] = []
+    rows: list[array] = []
     # What is not text becomes text that is no number, and is refused below with its place.
-    for number, line in enumerate(file.read_text(encoding="utf-8-sig", errors="replace").splitlines(), start=1):
+    for number, line in enumerate(lines(inside(file.parent, file)), start=1):
         if not line.strip():
             continue
-        rows.append([_number(file, number, column, cell) for column, cell in enumerate(line.split(","), start=1)])
+        cells = enumerate(line.split(","), start=1)
+        rows.append(array("d", [_number(file, number, column, cell) for column, cell in cells]))
         if len(rows[-1]) != len(rows[0]):
             raise DataError(f"{file}, line {number}: {len(rows[-1])} values where the lines above have {len(rows[0])}.")
         if finite and not np.all(np.isfinite(rows[-1])):
