@@ -75,7 +75,7 @@ def test_a_table_of_detectors_may_have_another_name(run):
     (data,) = read(run, Ei=10.0)
     assert "detectors from instrument.PAR" in data.coords["assumed"].value
     (run.parent / "other.par").write_text(par())
-    with pytest.raises(DataError, match=r"2 \.par files lie beside it\. Give it as --par"):
+    with pytest.raises(DataError, match=r"2 \.par files lie beside it\. Give it as --hint par"):
         read(run, Ei=10.0)
     assert "other.par" in read(run, Ei=10.0, par=run.parent / "other.par")[0].coords["assumed"].value
 

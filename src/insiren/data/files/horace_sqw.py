@@ -69,7 +69,7 @@ def read_sqw(path: Path, errors: str = "variance") -> list[sc.DataArray]:
     intensity = np.where(missing, np.nan, found["values"]).reshape(len(hkl), -1)
     sigma = (np.sqrt(second) if errors == "variance" else second).reshape(intensity.shape)
     assumed = [
-        f"the second array of the image is the {errors}; the other is --errors {ERRORS[1 - ERRORS.index(errors)]}",
+        f"the second array of the image is the {errors}; the other is --hint errors={ERRORS[1 - ERRORS.index(errors)]}",
         "bins without pixels were not measured",
         *_integrated(lengths, ranges),
     ]

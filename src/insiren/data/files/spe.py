@@ -68,7 +68,7 @@ def read_spe(path: Path, Ei: Any = None, par: Any = None, q_step: Any = None) ->
     step = _usual_step(Q, there) if q_step is None else positive("q_step", q_step)
     dark = int(np.sum(~there.any(axis=1)))
     assumed = [
-        f"detectors from {par_file.name}; --par changes it",
+        f"detectors from {par_file.name}; --hint par=FILE changes it",
         f"a powder, in bins of {step:g} 1/Å in |Q|; --q-step changes it",
         f"Ei is {incident:g} meV, and the factor ki/kf is contained in the intensities",
         *([f"{dark} of {len(there)} detectors were off (−1e30), or behind nothing (all zero)"] if dark else []),
