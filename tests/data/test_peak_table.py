@@ -13,7 +13,7 @@ HEADER = "QH QK QL ENlim1 ENlim2 I1 EN1 sigma1 I2 EN2 sigma2\n"
 
 
 def test_the_published_modes_of_luvo3_are_all_there(shared):
-    """The numbers were counted in the file itself: 14 rows, two triplets each, those with I = 0 empty."""
+    """The numbers were counted in the file itself: two triplets a row, those with I = 0 empty."""
     file = shared / "data" / "luvo3" / "LuVO3_fitted_modes.txt"
     (peaks,) = read(file)
     cells = np.array([line.split() for line in file.read_text().splitlines()[1:]], float)
@@ -25,6 +25,7 @@ def test_the_published_modes_of_luvo3_are_all_there(shared):
     assert [peaks.coords[c].values[0] for c in "hkl"] == [0.0, 1.0, 2.1]
     assert peaks.coords["intensity"].values[0] == 185.522
     assert peaks.coords["energy_low"].values[0] == 2.0 and peaks.coords["energy_high"].values[0] == 40.0
+    assert peaks.sizes["peak"] == 17 and len(cells) == 15
     assert set(peaks.coords["mode"].values.tolist()) == {0, 1}
     with pytest.raises(DataError, match="list of peaks"):
         measured(peaks)

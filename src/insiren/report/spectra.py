@@ -19,6 +19,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from insiren.data.adopt import adopt
+from insiren.data.peaks import is_peaks
 from insiren.data.spectrum import is_image, left_out, points_of
 from insiren.fit.result import Fit
 from insiren.forward import Bands, Parameters
@@ -27,6 +28,7 @@ from insiren.report import look, path
 _BRIGHT = 99.0  # percentile of the model's ridge that the colours reach, so that a few hot pixels do not dim the rest
 _RIDGE = 0.1  # of the strongest ridge: rows and columns below it are not worth a cut
 _CUTS = 3  # of either kind
+_PANELS = 12  # of one picture
 _FAINT, _CLEAR = 0.15, 0.9  # opacity of a mode without weight, and of one with half the usual weight or more
 
 
@@ -304,24 +306,51 @@ def spectrum_figure(data: sc.DataArray, path: str | os.PathLike[str], title: str
         DataError: no spectrum.
         FitError: another suffix, or the file cannot be written.
     """
+    with look.style():
+        drawn = look.figure(7, 4.2)
+        _panel(drawn, drawn.subplots(), data, title)
+        return look.write_picture(drawn, path)
+
+
+def spectra_figure(data: Sequence[sc.DataArray], path: str | os.PathLike[str]) -> Path:
+    """A picture of data sets one above the other, lists of peaks among them; PNG or SVG by its suffix.
+
+    Args:
+        data: spectra and lists of peaks; beyond a dozen the rest is left out.
+        path: of the file; an existing one is replaced.
+
+    Raises:
+        DataError: neither spectrum nor peaks.
+        FitError: another suffix, or the file cannot be written.
+    """
+    shown = data[:_PANELS]
+    with look.style():
+        drawn = look.figure(7, 4.2 * len(shown))
+        for axes, one in zip(np.atleast_1d(drawn.subplots(len(shown))), shown, strict=True):
+            _panel(drawn, axes, one, "")
+        return look.write_picture(drawn, path)
+
+
+def _panel(drawn: Figure, axes: Axes, data: sc.DataArray, title: str) -> None:
+    axes.set_title(title or data.name, fontweight="bold")
+    axes.set_ylabel("Energy transfer ω (meV)")
+    if is_peaks(data):
+        look.plain_frame(axes)
+        axes.errorbar(np.arange(len(data.values)), data.values, np.sqrt(data.variances), fmt="o", markersize=3)
+        axes.set_xlabel("Peak of the list")
+        return
     data = adopt(data)
     if grid := is_image(data):
         data = data.transpose(["Q", "energy_transfer"])
     points = points_of(data)
     omega = np.asarray(points.rows[0] if grid else points.omega)
     values = np.where(left_out(data), np.nan, data.values)
-    with look.style():
-        drawn = look.figure(7, 4.2)
-        axes = drawn.subplots()
-        axes.set_title(title or data.name, fontweight="bold")
-        if grid:
-            order = np.argsort(omega)
-            mesh = image(axes, omega[order], values[:, order], 0, brightest(values))
-            lengths = None if points.Q_abs is None else np.asarray(points.Q_abs)
-            place(axes, _ticks(np.asarray(points.hkl), lengths, None))
-            axes.set_ylabel("Energy transfer ω (meV)")
-        else:
-            mesh = axes.scatter(np.arange(len(omega)), omega, c=values, s=9, cmap=look.colours(look.INTENSITY))
-            axes.set(xlabel="Point of the list", ylabel="Energy transfer ω (meV)")
-        drawn.colorbar(mesh, pad=0.015, aspect=28, label="Intensity")
-        return look.write_picture(drawn, path)
+    if grid:
+        order = np.argsort(omega)
+        mesh = image(axes, omega[order], values[:, order], 0, brightest(values))
+        lengths = None if points.Q_abs is None else np.asarray(points.Q_abs)
+        place(axes, _ticks(np.asarray(points.hkl), lengths, None))
+    else:
+        mesh = axes.scatter(np.arange(len(omega)), omega, c=values, s=9, cmap=look.colours(look.INTENSITY))
+        axes.set_xlabel("Point of the list")
+    drawn.colorbar(mesh, ax=axes, pad=0.015, aspect=28, label="Intensity")

@@ -19,7 +19,7 @@ from insiren.data.files.sqw_folder import is_sqw_folder, read_sqw_folder
 from insiren.data.files.writing import write
 from insiren.errors import DataError
 
-__all__ = ["READERS", "Reader", "read", "reader_of", "write", "write_csv"]
+__all__ = ["READERS", "Reader", "options_of", "read", "reader_of", "write", "write_csv"]
 
 
 class Reader(NamedTuple):
@@ -32,7 +32,9 @@ class Reader(NamedTuple):
 
 
 READERS = (
-    Reader("a folder of Sqw_NAME.csv with Qlist, Elist and Err files", is_sqw_folder, read_sqw_folder, ("variant",)),
+    Reader(
+        "a folder of Sqw_NAME.csv with Qlist, Elist and Err files", is_sqw_folder, read_sqw_folder, ("variant", "zeros")
+    ),
     Reader("a folder of CSV tables", is_long_csv_folder, read_long_csv_folder),
     Reader("a CSV table with the columns h,k,l,E,I,sigma", is_long_csv, read_long_csv),
     Reader("a slice in text with its axes in a # header", is_slice, read_slice, ("q_origin", "omega", "lattice")),
@@ -60,6 +62,15 @@ def reader_of(path: str | Path) -> Reader:
         if reader.recognises(path):
             return reader
     raise DataError(f"{path} is of no known format. What can be read: {known}.")
+
+
+def options_of(path: str | Path) -> tuple[str, ...]:
+    """The options that `read` takes for a file or folder.
+
+    Raises:
+        DataError: the path does not exist, or nothing recognises it.
+    """
+    return reader_of(path).options
 
 
 def read(path: str | Path, **options: Any) -> list[sc.DataArray]:
