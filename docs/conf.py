@@ -46,5 +46,11 @@ def leave_out_empty(app, docname, source):
             source[0] = re.sub(rf"```{{toctree}}\n[^`]*{folder}/\*\n```\n", "", source[0])
 
 
+def escape_moduli(app, what, name, obj, options, lines):
+    """Keep reStructuredText from taking the |Q| of a docstring for a substitution."""
+    lines[:] = [line.replace("|Q|", "\\|Q\\|") for line in lines]
+
+
 def setup(app):
+    app.connect("autodoc-process-docstring", escape_moduli)
     app.connect("source-read", leave_out_empty)

@@ -62,9 +62,9 @@ def test_a_powder_slice_is_over_the_length_of_q(tmp_path):
 def test_a_slice_at_one_energy_asks_for_it(tmp_path):
     rows = [[1.0, 0.1, h, k] for h in XI for k in (0.0, 1.0)]
     (tmp_path / "elastic.txt").write_text(table(rows, ["# Intensity Error [H,0,0] [0,K,0]"], "3x2"))
-    with pytest.raises(DataError, match=r"at what energy transfer .*--omega 10"):
+    with pytest.raises(DataError, match=r"at what energy transfer .*--energy 10"):
         read(tmp_path / "elastic.txt")
-    (data,) = read(tmp_path / "elastic.txt", omega=12.5)
+    (data,) = read(tmp_path / "elastic.txt", energy=12.5)
     assert data.shape == (6, 1) and data.coords["energy_transfer"].values.tolist() == [12.5]
 
 

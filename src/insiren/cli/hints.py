@@ -55,7 +55,7 @@ _OPTIONS: dict[str, tuple[Any, Callable[[str, str], Any]]] = {
     "q_direction": (_option("--q-direction", "H,K,L", "Along which an axis of Q runs, or powder."), _direction),
     "q_origin": (_option("--q-origin", "H,K,L", "Where the axes of Q are 0."), _vector),
     "q_step": (_option("--q-step", "1/Å", "Width of the bins in |Q| of a powder."), number),
-    "omega": (_option("--omega", "MEV", "Energy transfer of data without such an axis."), number),
+    "energy": (_option("--energy", "MEV", "Energy transfer of data without such an axis."), number),
     "u": (_option("--u", "H,K,L", "Along the beam at psi = 0."), _vector),
     "v": (_option("--v", "H,K,L", "Another direction of the horizontal plane."), _vector),
     "psi": (_option("--psi", "DEGREES", "Angle of u from the beam."), number),

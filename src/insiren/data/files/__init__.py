@@ -37,7 +37,7 @@ READERS = (
     ),
     Reader("a folder of CSV tables", is_long_csv_folder, read_long_csv_folder),
     Reader("a CSV table with the columns h,k,l,E,I,sigma", is_long_csv, read_long_csv),
-    Reader("a slice in text with its axes in a # header", is_slice, read_slice, ("q_origin", "omega", "lattice")),
+    Reader("a slice in text with its axes in a # header", is_slice, read_slice, ("q_origin", "energy", "lattice")),
     Reader("an ASCII .spe with its .par", is_spe, read_spe, ("Ei", "par", "q_step")),
     Reader("a table of peaks with the columns QH QK QL I1 EN1 sigma1", is_peak_table, read_peak_table),
     Reader("a text of four columns x E I sigma", is_columns, read_columns, ("q_direction", "q_origin")),

@@ -17,7 +17,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "q_direction": ("--q-direction 0,0,1", "q_direction=(0, 0, 1)"),
     "q_origin": ("--q-origin 0.5,0.5,0", "q_origin=(0.5, 0.5, 0)"),
     "q_step": ("--q-step 0.02", "q_step=0.02"),
-    "omega": ("--omega 10", "omega=10.0"),
+    "energy": ("--energy 10", "energy=10.0"),
     "par": ("--hint par=detectors.par", 'par="detectors.par"'),
 }
 

@@ -34,14 +34,14 @@ def is_slice(path: Path) -> bool:
     return any(_HEADER.match(line) for line in head(path) if line.startswith("#"))
 
 
-def read_slice(path: Path, q_origin: Any = None, omega: Any = None, lattice: Any = None) -> list[sc.DataArray]:
+def read_slice(path: Path, q_origin: Any = None, energy: Any = None, lattice: Any = None) -> list[sc.DataArray]:
     """The one data set of a slice in text.
 
     Args:
         path: of the text.
         q_origin: wavevector in r.l.u. added to every row, for the axes that were integrated and are not
             printed; by default (0, 0, 0).
-        omega: energy transfer in meV of a slice without an axis of energy.
+        energy: energy transfer in meV of a slice without an axis of energy.
         lattice: a, b, c in Å and alpha, beta, gamma in degrees, where the header has none.
 
     Raises:
@@ -53,7 +53,7 @@ def read_slice(path: Path, q_origin: Any = None, omega: Any = None, lattice: Any
         raise DataError(f"{path} has {len(rows)} rows where its header promises {n}. Is it truncated?")
     if bad := int(np.sum(~np.isfinite(rows[:, 2:]))):
         raise DataError(f"{path}: {bad} coordinates are not finite; only intensities and errors may be missing.")
-    place, energies, assumed = _coordinates(path, axes, rows[:, 2:], q_origin, omega)
+    place, energies, assumed = _coordinates(path, axes, rows[:, 2:], q_origin, energy)
     intensity = np.where(np.isnan(rows[:, 1]), np.nan, rows[:, 0])
     sigma, said = filled_zeros(intensity, np.where(np.isnan(intensity), 0.0, rows[:, 1]), energies)
     if lattice is not None:
@@ -95,7 +95,7 @@ def _rows(path: Path, width: int) -> np.ndarray:
 
 
 def _coordinates(
-    path: Path, axes: list[str], values: np.ndarray, q_origin: Any, omega: Any
+    path: Path, axes: list[str], values: np.ndarray, q_origin: Any, energy: Any
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Place (d, 3) in r.l.u. or (d, 1) in 1/Å, energy (d,) in meV, and what was assumed."""
     energies, lengths, directions, along = None, None, [], []
@@ -115,10 +115,10 @@ def _coordinates(
             )
     assumed = []
     if energies is None:
-        if omega is None:
-            raise lacking(path, "omega", "at what energy transfer it was taken; its axes are " + ", ".join(axes))
-        energies = np.full(len(values), vector("omega", (omega,), 1)[0])
-        assumed.append(f"the energy transfer is {energies[0]:g} meV; --omega changes it")
+        if energy is None:
+            raise lacking(path, "energy", "at what energy transfer it was taken; its axes are " + ", ".join(axes))
+        energies = np.full(len(values), vector("energy", (energy,), 1)[0])
+        assumed.append(f"the energy transfer is {energies[0]:g} meV; --energy changes it")
     if lengths is not None:
         return lengths[:, None], energies, assumed
     origin = vector("q_origin", (0, 0, 0) if q_origin is None else q_origin)
