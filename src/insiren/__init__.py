@@ -38,6 +38,8 @@ _PUBLIC = {
     "simulate": "data.simulated",
     # what was measured
     "read": "data.files",
+    "write": "data.files",
+    "fetch": "data.fetch",
     "image": "data.spectrum",
     "count": "data.counts",
     # fast
@@ -81,7 +83,9 @@ sys.modules[__name__].__class__ = _Package
 
 if TYPE_CHECKING:
     from insiren.data.counts import count as count
+    from insiren.data.fetch import fetch as fetch
     from insiren.data.files import read as read
+    from insiren.data.files import write as write
     from insiren.data.simulated import simulate as simulate
     from insiren.data.spectrum import image as image
     from insiren.errors import (

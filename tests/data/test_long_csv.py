@@ -20,13 +20,15 @@ NAMES = st.text("abc ,;'\"#[]=xyz²µ", min_size=1, max_size=8).filter(lambda na
 def spectra(draw):
     """Images with repeated wavevectors and energies, and lists of points."""
     few = st.sampled_from([0.0, -0.0, 0.5, 1 / 3, 1e-300]) | FINITE
-    q, w, grid = draw(st.integers(1, 4)), draw(st.integers(1, 4)), draw(st.booleans())
+    q, w, grid, powder = draw(st.integers(1, 4)), draw(st.integers(1, 4)), draw(st.booleans()), draw(st.booleans())
     shape = (q, w) if grid else (q,)
     positive = st.floats(1e-3, 1e6)
     given = {
         "missing": draw(arrays(bool, shape)),
         "sigma_floor": draw(st.none() | positive),
         "sigma_max": draw(st.none() | positive),
+        "Ei": draw(st.none() | positive),
+        "lattice": draw(st.none() | st.lists(positive, min_size=6, max_size=6)),
         "assumed": draw(st.lists(st.text("ab =,#[]", min_size=1), max_size=2)),
     }
     if draw(st.booleans()):
@@ -34,10 +36,11 @@ def spectra(draw):
     make = image if grid else point_list
     data = make(
         draw(NAMES),
-        draw(arrays(float, (q, 3), elements=few)),
+        None if powder else draw(arrays(float, (q, 3), elements=few)),
         draw(arrays(float, w if grid else q, elements=few)),
         draw(arrays(float, shape, elements=FINITE | st.just(np.nan))),
         draw(st.none() | arrays(float, shape, elements=positive)),
+        Q_abs=draw(arrays(float, q, elements=positive)) if powder else None,
         **given,
     )
     if draw(st.booleans()):
@@ -86,13 +89,31 @@ def test_a_table_written_by_hand_is_understood(tmp_path):
     (data,) = read(tmp_path / "hand.csv")
     assert data.name == "hand"
     assert data.shape == (2, 2)
-    assert data.coords["Ei"].value == "190"
+    assert sc.identical(data.coords["Ei"], sc.scalar(190.0, unit="meV"))
+    assert data.coords["lattice"].value == "3.89 3.89 12.55"
     assert measured(data).used.tolist() == [True, False, False, False]
 
 
 def test_rows_that_are_no_grid_become_points(tmp_path):
     (tmp_path / "cut.csv").write_text("h,k,l,E,I,sigma\n0.5,0.5,0,20,1,0.1\n0.5,0.5,0,30,1,0.1\n0.5,0,0,20,2,0.1\n")
     assert read(tmp_path / "cut.csv")[0].dims == ("point",)
+
+
+def test_powder_and_crystal_share_a_table(tmp_path):
+    both = [
+        image("powder", None, [1.0, 2.0], [[1, 2]], [[1, 1]], Q_abs=[0.7]),
+        image("crystal", np.zeros((1, 3)), [1.0, 2.0], [[1, 2]], [[1, 1]]),
+    ]
+    write_csv(both, tmp_path / "both.csv")
+    assert all(same(a, b) for a, b in zip(read(tmp_path / "both.csv"), both, strict=True))
+
+
+def test_a_link_out_of_the_folder_is_not_followed(tmp_path):
+    (tmp_path / "folder").mkdir()
+    write_csv([image("a", np.zeros((1, 3)), [1.0], [[1.0]], [[1.0]])], tmp_path / "secret.csv")
+    (tmp_path / "folder" / "a.csv").symlink_to(tmp_path / "secret.csv")
+    with pytest.raises(DataError, match="leads out of"):
+        read(tmp_path / "folder")
 
 
 def test_a_folder_of_tables_gives_all_their_data_sets(tmp_path):
@@ -111,6 +132,11 @@ def test_a_folder_of_tables_gives_all_their_data_sets(tmp_path):
         ("h,k,l,E,I,sigma\n", "no rows"),
         ("h,k,l,E,I,error\n0,0,0,1,1,1\n", "unknown columns error"),
         ("h,k,l,E,I,I\n0,0,0,1,1,1\n", "named twice"),
+        ("h,k,l,E,I\n0,0,0,1,1\n0,,0,1,1\n", "line 3, k: blank where"),
+        ("h,k,l,E,I\n0,0,0,,1\n", "line 2, E: blank where"),
+        ("h,k,l,Q_abs,E,I\n0,0,0,1,1,1\n", "one of these"),
+        ('h,k,l,E,I\n0,0,0,1,"' + "1\n" * 100_000, "quotation mark"),
+        ("h,k,l,E,I,dataset\n" + "".join(f"0,0,0,1,1,{n}\n" for n in range(1001)), "more than 1000 data sets"),
         ("# h = 3\nh,k,l,E,I\n0,0,0,1,1\n", "name of a coordinate"),
         ("# sigma_max = big\nh,k,l,E,I\n0,0,0,1,1\n", "metadata, sigma_max: 'big' is not a number"),
     ],

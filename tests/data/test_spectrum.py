@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 import scipp as sc
 
-from insiren.data.spectrum import image, measured, point_list
+from insiren.data.counts import count
+from insiren.data.simulated import simulate
+from insiren.data.spectrum import image, is_image, measured, place_of, point_list
 from insiren.errors import DataError
+from insiren.forward import Parameter, Points, forward
 
 HKL = np.array([[0.5, 0.5, 0.0], [0.5, 0.0, 0.0], [0.5, 0.0, 0.0]])
 OMEGA = np.array([20.0, 30.0])
@@ -117,12 +120,6 @@ def test_a_spectrum_without_anything_to_fit_is_refused():
 def test_missing_or_strange_coordinates_are_named():
     with pytest.raises(DataError, match="coordinates l, energy_transfer"):
         measured(spectrum().drop_coords(["l", "energy_transfer"]))
-    with pytest.raises(DataError, match="dims are"):
-        measured(spectrum().rename_dims({"Q": "detector"}))
-    edges = spectrum()
-    edges.coords["energy_transfer"] = sc.array(dims=["energy_transfer"], values=[15.0, 25.0, 35.0], unit="meV")
-    with pytest.raises(DataError, match="midpoints"):
-        measured(edges)
     wrong = spectrum()
     wrong.coords["energy_transfer"].unit = "K"
     with pytest.raises(DataError, match="in K, not meV"):
@@ -134,3 +131,56 @@ def test_missing_or_strange_coordinates_are_named():
 def test_shapes_that_disagree_are_refused():
     with pytest.raises(DataError, match=r"sigma has shape \(2, 3\)"):
         spectrum(SIGMA.T)
+
+
+def test_a_powder_has_lengths_of_q_in_place_of_wavevectors():
+    data = image("powder", None, OMEGA, INTENSITY, SIGMA, Q_abs=[0.5, 1.0, 1.5], Ei=12.0)
+    assert place_of(data) == ("Q_abs",) and is_image(data)
+    assert data.coords["Q_abs"].unit == "1/angstrom" and data.coords["Ei"].unit == "meV"
+    taken = measured(data)
+    assert taken.points.is_table and taken.points.hkl.shape == (3, 0) and taken.shape == (3, 2)
+    np.testing.assert_array_equal(taken.points.Q_abs, [0.5, 1.0, 1.5])
+    listed = measured(point_list("powder", None, [20.0, 30.0], [1.0, 2.0], [1.0, 1.0], Q_abs=[1.5, 0.5]))
+    lengths = np.asarray(listed.points.Q_abs)[np.asarray(listed.points.index)]
+    np.testing.assert_array_equal(lengths, [1.5, 0.5])
+
+
+def test_lengths_of_q_are_converted_to_inverse_angstrom():
+    data = image("powder", None, OMEGA, INTENSITY, SIGMA, Q_abs=[0.5, 1.0, 1.5])
+    data.coords["Q_abs"] = data.coords["Q_abs"].to(unit="1/nm")
+    np.testing.assert_allclose(measured(data).points.Q_abs, [0.5, 1.0, 1.5])
+
+
+def test_a_spectrum_is_of_a_powder_or_of_a_crystal():
+    for hkl, lengths in ((None, None), (HKL, [0.5, 1.0, 1.5])):
+        with pytest.raises(DataError, match="one of them"):
+            image("test", hkl, OMEGA, INTENSITY, SIGMA, Q_abs=lengths)
+    with pytest.raises(DataError, match="1 values of Q_abs are negative"):
+        image("test", None, OMEGA, INTENSITY, SIGMA, Q_abs=[0.5, -1.0, 1.5])
+    with pytest.raises(DataError, match=r"hkl has shape \(2,\)"):
+        image("test", [0.5, 0.5], OMEGA, INTENSITY, SIGMA)
+
+
+def test_a_powder_can_be_simulated_and_counted():
+    flat = forward(lambda p, at: p["A"] * at.Q_abs[at.index] + 0 * at.omega, (Parameter("A", 2.0, 0.0, 9.0),))
+    like = image("powder", None, OMEGA, INTENSITY, SIGMA, Q_abs=[0.5, 1.0, 1.5])
+    for where in (like, Points.table(omega=OMEGA, Q_abs=[0.5, 1.0, 1.5])):
+        simulated = simulate(flat, {}, where)
+        expected = np.array([[1.0, 1.0], [2.0, 2.0], [3.0, 3.0]])
+        if where is like:
+            expected[1, 0] = np.nan  # missing there, missing here
+        np.testing.assert_array_equal(simulated.values, expected)
+        assert place_of(simulated) == ("Q_abs",)
+    assert measured(count(simulated, 1000, seed=0)).points.Q_abs is not None
+    listed = simulate(flat, {}, Points(omega=[20.0, 30.0, 20.0], Q_abs=[1.5, 0.5, 1.0]))
+    np.testing.assert_array_equal(listed.values, [3.0, 1.0, 2.0])
+
+
+def test_parts_joined_by_scipp_are_a_spectrum_unless_their_advice_differs():
+    first, second = spectrum(sigma_floor=0.03, assumed=["a"]), spectrum(sigma_floor=0.03, assumed=["b"])
+    both = measured(sc.concat([first, second], "Q"))
+    assert both.shape == (6, 2) and both.sigma_floor == 0.03
+    apart = sc.concat([first, spectrum(sigma_floor=0.1, assumed=["a"])], "Q")
+    with pytest.raises(DataError, match="advise a different sigma_floor"):
+        measured(apart)
+    assert measured(apart, sigma_floor=0.05).sigma_floor == 0.05

@@ -93,7 +93,12 @@ def test_text_that_is_no_number_is_refused_with_its_place(folder):
 
 
 def test_binary_empty_and_ragged_files_are_refused(folder):
-    for content, match in ((b"\xff\xfe\x00", "not a number"), (b"", "empty"), (b"1,2\n3\n", "line 2: 1 values")):
+    for content, match in (
+        (b"\xff\xfe\x00", "bytes that are no text"),
+        (b"\xff\xfe", "not a number"),
+        (b"", "empty"),
+        (b"1,2\n3\n", "line 2: 1 values"),
+    ):
         (folder / "Err_path2_woBG.csv").write_bytes(content)
         with pytest.raises(DataError, match=match):
             read(folder)

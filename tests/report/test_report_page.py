@@ -4,8 +4,10 @@ import dataclasses
 import re
 from html.parser import HTMLParser
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipp as sc
 
 from insiren.data.counts import count
 from insiren.data.spectrum import image, point_list
@@ -17,7 +19,8 @@ from insiren.instrument.exact import exact
 from insiren.model.spec import load_model
 from insiren.report import landscape_figure, report, spectrum_figure, value_text
 from insiren.report.page import symbol
-from insiren.report.path import corners, ticks
+from insiren.report.path import corners, powder_ticks, ticks
+from insiren.report.spectra import cuts, dispersion, maps, spectra
 from insiren.report.words import rounded
 
 _VOID = {"meta", "img", "br", "link", "hr", "input"}
@@ -167,3 +170,49 @@ def test_a_spectrum_is_drawn_as_picture(tmp_path, suffix):
     assert spectrum_figure(points, tmp_path / f"list.{suffix}").exists()
     with pytest.raises(FitError, match=r"\.png or \.svg"):
         spectrum_figure(spectrum, tmp_path / "one.tiff")
+
+
+@pytest.fixture(scope="module")
+def powder_fit():
+    """A fit of a band that rises with |Q|, of a powder whose |Q| are uneven."""
+
+    def band(params, points):
+        energy = params["A"] * points.Q_abs[points.index]
+        return jnp.exp(-((points.omega - energy) ** 2) / 0.5)
+
+    theory = forward(band, (Parameter("A", 2.0, 1.0, 3.0, "meV Å", free=True),))
+    lengths, omega = np.array([0.5, 0.6, 0.8, 1.2, 2.0]), np.linspace(0.5, 5.0, 19)
+    clean = np.asarray(theory({}, Points.table(omega=omega, Q_abs=lengths))).reshape(5, 19)
+    data = image("powder", None, omega, clean, np.full_like(clean, 0.05), Q_abs=lengths)
+    listed = point_list("list", None, omega[:5], clean[1, :5], np.full(5, 0.05), Q_abs=np.full(5, 0.6))
+    return fit(theory, [data, listed], background="none", starts=1)
+
+
+def test_a_powder_is_drawn_over_the_length_of_q(powder_fit, tmp_path):
+    assert powder_fit.values["A"] == pytest.approx(2.0, abs=1e-4)
+    report(powder_fit, tmp_path / "report.html")
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert sum("powder" in alt for alt in page.alts) == 2
+    shown, listed = spectra(powder_fit)
+    assert dispersion(powder_fit, shown.hkl) is None
+    np.testing.assert_allclose(listed.Q_abs, 0.6)
+    titles = [axes.get_title() for axes in cuts(shown).axes]
+    assert sum("|Q| = " in title and "1/Å" in title for title in titles) == 3
+    labels = [axes.get_xlabel() for axes in maps(shown, None).axes]
+    assert labels.count("|Q| (1/Å)") == 3
+
+
+def test_ticks_of_a_powder_stand_where_their_values_are():
+    at, labels, label = powder_ticks(np.array([0.5, 1.0, 2.0, 4.0]))
+    assert label == "|Q| (1/Å)"
+    np.testing.assert_allclose(np.interp(at, range(4), [0.5, 1.0, 2.0, 4.0]), [float(x) for x in labels])
+    assert len(at) > 3
+    assert powder_ticks(np.array([2.0, 1.0]))[:2] == ([0.0, 1.0], ["2", "1"])
+
+
+def test_a_powder_and_a_scipp_array_of_other_axes_have_a_picture(powder_fit, tmp_path):
+    data = image("powder", None, [1.0, 2.0], np.ones((3, 2)), None, Q_abs=[0.5, 1.0, 2.0])
+    edges = data.drop_coords("energy_transfer")
+    edges.coords["DeltaE"] = sc.array(dims=["energy_transfer"], values=[0.5, 1.5, 2.5], unit="meV")
+    for n, one in enumerate((data, edges)):
+        assert spectrum_figure(one, tmp_path / f"{n}.png").read_bytes()[:4] == b"\x89PNG"

@@ -14,8 +14,9 @@ from pathlib import Path
 import typer
 
 from insiren.cli.answer import fit, landscape
-from insiren.cli.bring import inspect, models, simulate, train
+from insiren.cli.bring import models, simulate, train
 from insiren.cli.demo import demo
+from insiren.cli.look import fetch, inspect
 from insiren.cli.session import say
 from insiren.errors import InsirenError
 
@@ -27,7 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-for _command in (demo, models, inspect, simulate, train, fit, landscape):
+for _command in (demo, models, fetch, inspect, simulate, train, fit, landscape):
     app.command()(_command)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
+from insiren.cli.hints import hinted
 from insiren.cli.session import (
     DataNames,
     ForwardName,
@@ -70,8 +71,10 @@ class Wishes(NamedTuple):
     refine: int
     smear: float | None
     seed: int
+    hints: dict[str, Any]
 
 
+@hinted
 def fit(
     forward: ForwardName,
     data: DataNames,
@@ -90,6 +93,7 @@ def fit(
     smear: Smear = None,
     seed: Seed = 0,
     json_: Json = None,
+    hints: dict[str, Any] = {},  # noqa: B006
 ) -> None:
     """The parameters that describe the data best, with errors and a report.
 
@@ -98,7 +102,20 @@ def fit(
     check_folder(out)
     check_file(json_, out)
     wishes = Wishes(
-        preset, objective, background, fix, free, bound, tie, starts, sigma_floor, sigma_max, refine, smear, seed
+        preset,
+        objective,
+        background,
+        fix,
+        free,
+        bound,
+        tie,
+        starts,
+        sigma_floor,
+        sigma_max,
+        refine,
+        smear,
+        seed,
+        hints,
     )
     result, timer, assumed = _fit(forward, data, wishes)
     content = deliver(result, timer, out, assumed)
@@ -112,7 +129,7 @@ def _fit(forward: str, data: list[Path], wishes: Wishes) -> tuple[Any, Timer, di
     """Reads, fits and times; the options as the command line gives them."""
     with Timer() as timer:
         timer("read", 0.0)
-        sets = read_all(data)
+        sets = read_all(data, wishes.hints)
         source = load_forward(forward, wishes.refine)
         fixed = numbers(wishes.fix, "--fix")
         if wishes.smear:
@@ -180,6 +197,7 @@ def print_fit(content: dict[str, Any]) -> None:
         say(f"note: {line}")
 
 
+@hinted
 def landscape(
     forward: ForwardName,
     data: DataNames,
@@ -201,6 +219,7 @@ def landscape(
     smear: Smear = None,
     seed: Seed = 0,
     json_: Json = None,
+    hints: dict[str, Any] = {},  # noqa: B006
 ) -> None:
     """The objective over two parameters, the others at their best.
 
@@ -209,7 +228,20 @@ def landscape(
     check_folder(out)
     check_file(json_, out)
     wishes = Wishes(
-        preset, objective, background, fix, free, bound, tie, starts, sigma_floor, sigma_max, refine, smear, seed
+        preset,
+        objective,
+        background,
+        fix,
+        free,
+        bound,
+        tie,
+        starts,
+        sigma_floor,
+        sigma_max,
+        refine,
+        smear,
+        seed,
+        hints,
     )
     result, timer, _ = _fit(forward, data, wishes)
     from insiren.fit.landscape import over_bounds

@@ -1,4 +1,4 @@
-"""Commands on models, files and surrogates: models, inspect, simulate, train."""
+"""Commands on models and surrogates: models, simulate, train."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from insiren.cli.session import (
-    DataNames,
     ForwardName,
     Json,
     Seed,
     Timer,
     UsageError,
-    assumptions,
     check_file,
     facts,
     load_forward,
@@ -106,51 +104,9 @@ def _print_inventory(entry: dict[str, Any]) -> None:
         print(f"{line} of {bond['length']:.4g} Å{allowed}")
 
 
-def inspect(
-    data: DataNames,
-    out: Json = None,
-) -> None:
-    """What files hold, and every assumption made in reading them.
-
-    Example: `insiren inspect la2nio4-data/`
-    """
-    import numpy as np
-
-    from insiren.data.spectrum import is_image, left_out
-
-    content = []
-    for one in read_all(data):
-        gone = left_out(one)
-        values, sigma = one.values[~gone], None if one.variances is None else np.sqrt(one.variances[~gone])
-        energy = one.coords["energy_transfer"].values
-        content.append({
-            "name": one.name, "kind": "image" if is_image(one) else "points", "shape": list(one.shape),
-            "energy_meV": [float(energy.min()), float(energy.max())],
-            **{axis: [float(one.coords[axis].values.min()), float(one.coords[axis].values.max())] for axis in "hkl"},
-            "pixels": int(one.values.size), "left_out": int(gone.sum()),
-            "negative": int((values < 0).sum()), "zero": int((values == 0).sum()),
-            "intensity": [float(values.min()), float(values.max())] if values.size else None,
-            "sigma": None if sigma is None or not sigma.size else [float(np.min(sigma)), float(np.max(sigma))],
-            "counts": float(one.coords["counts"].values[~gone].sum()) if "counts" in one.coords else None,
-            "advised": {key: float(one.coords[key].value) for key in ("sigma_floor", "sigma_max") if key in one.coords},
-            "assumed": assumptions([one])[one.name],
-        })  # fmt: skip
-    write_json({"data": content}, out)
-    if str(out) == "-":
-        return
-    for entry in content:
-        print(f"{entry['name']}: {entry['kind']} {' × '.join(map(str, entry['shape']))}")
-        for key, value in entry.items():
-            if key not in ("name", "kind", "shape", "assumed") and value not in (None, {}):
-                shown = " … ".join(f"{x:g}" for x in value) if isinstance(value, list) else value
-                print(f"  {key:<12} {shown}")
-        for line in entry["assumed"]:
-            print(f"  assumed      {line}")
-
-
 def simulate(
     forward: ForwardName,
-    out: Annotated[Path, typer.Option("--out", help="Where to write: a long CSV table.")],
+    out: Annotated[Path, typer.Option("--out", help="Where to write: .csv, .h5 or .nxs.")],
     set_: Annotated[
         list[str], typer.Option("--set", metavar="NAME=VALUE", help="A parameter; the others take the model's values.")
     ] = [],  # noqa: B006
@@ -181,7 +137,7 @@ def simulate(
     Example: `insiren simulate la2nio4 --set J=30 --path "P M X P G X" --out spectrum.csv --plot spectrum.png`
     """
     from insiren.data.counts import count
-    from insiren.data.files import write_csv
+    from insiren.data.files import write, write_csv
     from insiren.data.simulated import simulate as simulated
 
     for file in (out, plot, json_):
@@ -203,7 +159,8 @@ def simulate(
         if counts is not None:
             spectra = [count(one, counts, seed + n, background) for n, one in enumerate(spectra)]
         timer("write", 0.0)
-        write_csv(spectra, out)
+        # Any suffix but those of the other formats is a table.
+        (write if out.suffix.lower() in (".h5", ".hdf5", ".nxs") else write_csv)(spectra, out)
         if plot is not None:
             from insiren.report import spectrum_figure
 

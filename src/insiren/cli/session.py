@@ -33,7 +33,9 @@ ForwardName = Annotated[
         metavar="FORWARD", help="A bundled model, a TOML file (the exact simulator), or a .insiren surrogate."
     ),
 ]
-DataNames = Annotated[list[Path], typer.Argument(metavar="DATA...", help="Measured files or folders, taken together.")]
+DataNames = Annotated[
+    list[Path], typer.Argument(metavar="DATA...", help="Measured files, folders or fetched names, taken together.")
+]
 
 
 class UsageError(InsirenError):
@@ -98,15 +100,47 @@ def load_forward(name: str, refine: int = 1) -> Forward:
     return exact(load_model(name), refine)
 
 
-def read_all(paths: list[Path]) -> list[sc.DataArray]:
-    from insiren.data.files import read
+def read_all(paths: list[Path], hints: dict[str, Any] | None = None) -> list[sc.DataArray]:
+    """The data sets of all paths, each reader told what it has a use for.
 
-    return [one for path in paths for one in read(path)]
+    Args:
+        paths: files, folders, or names of fetched measurements; an existing path wins.
+        hints: what the files may lack, by the name of the reader's option.
+    """
+    from insiren.data.files import options_of, read
+
+    hints, places = hints or {}, [found_data(path) for path in paths]
+    takes = [options_of(place) for place in places]
+    if idle := [name for name in hints if not any(name in options for options in takes)]:
+        known = ", ".join(sorted({name for options in takes for name in options})) or "none"
+        raise UsageError(
+            f"{', '.join(idle)}: none of these files has a use for that. Options of their readers: {known}."
+        )
+    return [
+        one
+        for place, options in zip(places, takes, strict=True)
+        for one in read(place, **{name: value for name, value in hints.items() if name in options})
+    ]
+
+
+def found_data(path: Path) -> Path:
+    """An existing path, else the folder of the measurement that was fetched by this name."""
+    if path.exists():
+        return path
+    from insiren.data.fetch import PUBLISHED, fetched
+
+    if (name := str(path)) not in PUBLISHED:
+        return path
+    if (folder := fetched(name)) is None:
+        raise UsageError(f"{name} is a published measurement that is not on this machine yet: insiren fetch {name}")
+    return folder
 
 
 def assumptions(data: list[sc.DataArray]) -> dict[str, list[str]]:
     """What the readers took for granted, by data set."""
-    return {one.name: one.coords["assumed"].value.split("\n") if "assumed" in one.coords else [] for one in data}
+    from insiren.data.summary import assumed
+
+    return {one.name: assumed(one) for one in data}
 
 
 def pairs(given: list[str], option: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ import numpy as np
 import scipp as sc
 from numpy.typing import ArrayLike
 
+from insiren.data.adopt import adopt
 from insiren.data.spectrum import is_image, left_out
 from insiren.errors import DataError
 
@@ -34,6 +35,7 @@ def count(expected: sc.DataArray, neutrons: int, seed: int, background: float | 
     Raises:
         DataError: the expected intensity is negative somewhere, or nothing is expected at all.
     """
+    expected = adopt(expected)
     is_image(expected)
     used = ~left_out(expected)
     try:

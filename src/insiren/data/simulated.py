@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import scipp as sc
 
-from insiren.data.spectrum import image, is_image, left_out, point_list
+from insiren.data.adopt import adopt
+from insiren.data.spectrum import UNITS, image, is_image, left_out, place_of, point_list, points_of
 from insiren.forward import Forward, Parameters, Points
+
+NAME = "simulated"
 
 
 def simulate(forward: Forward, params: Parameters, like: sc.DataArray | Points) -> sc.DataArray:
@@ -25,20 +28,28 @@ def simulate(forward: Forward, params: Parameters, like: sc.DataArray | Points) 
         DataError: `like` lacks coordinates.
         ModelError: there is no spectrum at these parameters.
     """
-    name = "simulated"
     if isinstance(like, Points):
-        hkl, index = np.asarray(like.hkl), np.asarray(like.index)
-        S = np.asarray(forward(params, like))
-        if like.is_table:
-            rows = np.asarray(like.rows)
-            if np.all(rows == rows[0]):
-                return image(name, hkl, rows[0], S.reshape(rows.shape), None)
-        return point_list(name, hkl[index], np.asarray(like.omega), S, None)
-    hkl = np.stack([like.coords[c].values for c in "hkl"], axis=1)
-    omega, missing = like.coords["energy_transfer"].values, left_out(like)
-    if is_image(like):
+        return _at_points(forward, params, like)
+    like = adopt(like)
+    make = image if is_image(like) else point_list
+    if make is image:
         like = like.transpose(["Q", "energy_transfer"])
-        S = np.asarray(forward(params, Points.table(hkl, omega))).reshape(like.shape)
-        return image(like.name or name, hkl, omega, np.where(left_out(like), np.nan, S), None)
-    S = np.asarray(forward(params, Points(hkl, omega)))
-    return point_list(like.name or name, hkl, omega, np.where(missing, np.nan, S), None)
+    points = points_of(like)
+    S = np.where(left_out(like), np.nan, np.asarray(forward(params, points)).reshape(like.shape))
+    coords = {c: like.coords[c].to(unit=UNITS[c], dtype="float64").values for c in (*place_of(like), "energy_transfer")}
+    omega = coords.pop("energy_transfer")
+    hkl = None if "Q_abs" in coords else np.stack(list(coords.values()), axis=1)
+    return make(like.name or NAME, hkl, omega, S, None, Q_abs=coords.get("Q_abs"))
+
+
+def _at_points(forward: Forward, params: Parameters, points: Points) -> sc.DataArray:
+    S = np.asarray(forward(params, points))
+    hkl = None if points.Q_abs is not None else np.asarray(points.hkl)
+    lengths = None if points.Q_abs is None else np.asarray(points.Q_abs)
+    if points.is_table:
+        rows = np.asarray(points.rows)
+        if np.all(rows == rows[0]):
+            return image(NAME, hkl, rows[0], S.reshape(rows.shape), None, Q_abs=lengths)
+    at = np.asarray(points.index)
+    hkl, lengths = (None if place is None else place[at] for place in (hkl, lengths))
+    return point_list(NAME, hkl, np.asarray(points.omega), S, None, Q_abs=lengths)

@@ -1,11 +1,13 @@
 """The measured spectrum: a scipp.DataArray with agreed coordinates, and its plain arrays for a fit.
 
 An image has dims ("Q", "energy_transfer"), with h, k, l along Q and `energy_transfer` in meV along
-the other. A list of points has the one dim "point" and all four coordinates along it. Variances are
-σ². Masks say which pixels to leave out, NaN is missing. Where neutrons were counted, the coordinates
-`counts` and `norm` hold them: a pixel of intensity I expects norm · I counts. Scalar coordinates
-record what the reader knows: `sigma_floor` and `sigma_max` (how it advises to treat σ) and `assumed`
-(its assumptions, one a line).
+the other. A list of points has the one dim "point" and all four coordinates along it. A powder has
+`Q_abs` in 1/Å in place of h, k, l. Variances are σ². Masks say which pixels to leave out, NaN is
+missing. Where neutrons were counted, the coordinates `counts` and `norm` hold them: a pixel of
+intensity I expects norm · I counts. Scalar coordinates record what the reader knows: `sigma_floor` and
+`sigma_max` (how it advises to treat σ), `Ei` in meV, `lattice` (text: a, b, c in Å, alpha, beta, gamma in
+degrees) and `assumed` (its assumptions, one a line). An array made elsewhere is brought into this form
+by `adopt` where it can mean one thing only.
 """
 
 from __future__ import annotations
@@ -19,8 +21,17 @@ import scipp as sc
 from jaxtyping import Bool, Float, Int
 from numpy.typing import ArrayLike
 
+from insiren.data.adopt import CRYSTAL, POWDER, adopt
 from insiren.errors import DataError
 from insiren.forward import Points
+
+UNITS = {
+    "h": "dimensionless",
+    "k": "dimensionless",
+    "l": "dimensionless",
+    "Q_abs": "1/angstrom",
+    "energy_transfer": "meV",
+}
 
 
 class Details(TypedDict, total=False):
@@ -33,6 +44,8 @@ class Details(TypedDict, total=False):
         assumed: what a reader took for granted, a sentence each.
         sigma_floor: σ below this should be raised to it, in the data's unit.
         sigma_max: pixels with σ above this should be left out, in the data's unit.
+        Ei: incident energy in meV.
+        lattice: a, b, c in Å and alpha, beta, gamma in degrees.
     """
 
     missing: ArrayLike | None
@@ -41,6 +54,8 @@ class Details(TypedDict, total=False):
     assumed: Sequence[str]
     sigma_floor: float | None
     sigma_max: float | None
+    Ei: float | None
+    lattice: Sequence[float] | None
 
 
 class Measured(eqx.Module):
@@ -82,60 +97,83 @@ class Measured(eqx.Module):
 
 def image(
     name: str,
-    hkl: ArrayLike,
+    hkl: ArrayLike | None,
     omega: ArrayLike,
     intensity: ArrayLike,
     sigma: ArrayLike | None,
+    *,
+    Q_abs: ArrayLike | None = None,
     **details: Unpack[Details],
 ) -> sc.DataArray:
     """A spectrum on a grid of wavevectors and energies.
 
     Args:
         name: of the data set.
-        hkl: wavevectors in r.l.u., shape (q, 3); repeats are kept.
+        hkl: wavevectors in r.l.u., shape (q, 3); repeats are kept. None for a powder.
         omega: energy transfer in meV, shape (w,).
         intensity: shape (q, w); NaN is missing.
         sigma: standard deviations, shape (q, w), or None where there are none.
+        Q_abs: |Q| of a powder in 1/Å, shape (q,), in place of hkl.
         **details: see `Details`.
 
     Raises:
-        DataError: shapes disagree, or σ is negative.
+        DataError: shapes disagree, σ is negative, or neither or both of hkl and Q_abs are given.
     """
-    hkl, omega = np.asarray(hkl, float), np.asarray(omega, float)
-    if hkl.ndim != 2 or hkl.shape[1] != 3 or omega.ndim != 1:
-        raise DataError(f"{name}: an image needs hkl (q, 3) and omega (w,), not {hkl.shape} and {omega.shape}.")
-    sizes = {"Q": len(hkl), "energy_transfer": len(omega)}
-    return _labelled(name, sizes, hkl, omega, intensity, sigma, **details)
+    place, omega = _place(name, hkl, Q_abs), np.asarray(omega, float)
+    if omega.ndim != 1:
+        raise DataError(f"{name}: an image needs energies of shape (w,), not {omega.shape}.")
+    sizes = {"Q": len(next(iter(place.values()))), "energy_transfer": len(omega)}
+    return _labelled(name, sizes, place, omega, intensity, sigma, **details)
 
 
 def point_list(
     name: str,
-    hkl: ArrayLike,
+    hkl: ArrayLike | None,
     omega: ArrayLike,
     intensity: ArrayLike,
     sigma: ArrayLike | None,
+    *,
+    Q_abs: ArrayLike | None = None,
     **details: Unpack[Details],
 ) -> sc.DataArray:
     """A spectrum at points that form no grid.
 
     Args:
         name: of the data set.
-        hkl: wavevector of each point in r.l.u., shape (d, 3).
+        hkl: wavevector of each point in r.l.u., shape (d, 3). None for a powder.
         omega: energy transfer of each point in meV, shape (d,).
         intensity: shape (d,); NaN is missing.
         sigma: standard deviations, shape (d,), or None where there are none.
+        Q_abs: |Q| of each point of a powder in 1/Å, shape (d,), in place of hkl.
         **details: see `Details`.
 
     Raises:
-        DataError: shapes disagree, or σ is negative.
+        DataError: shapes disagree, σ is negative, or neither or both of hkl and Q_abs are given.
     """
-    hkl, omega = np.asarray(hkl, float), np.asarray(omega, float)
-    if hkl.shape != (omega.size, 3) or omega.ndim != 1:
-        raise DataError(f"{name}: a list of points needs hkl (d, 3) and omega (d,), not {hkl.shape} and {omega.shape}.")
-    return _labelled(name, {"point": len(omega)}, hkl, omega, intensity, sigma, **details)
+    place, omega = _place(name, hkl, Q_abs), np.asarray(omega, float)
+    if omega.shape != (points := next(iter(place.values())).shape):
+        raise DataError(f"{name}: {points} wavevectors and {omega.shape} energies do not name the same points.")
+    return _labelled(name, {"point": len(omega)}, place, omega, intensity, sigma, **details)
 
 
-def _labelled(name, sizes, hkl, omega, intensity, sigma, **details: Unpack[Details]) -> sc.DataArray:
+def _place(name: str, hkl: ArrayLike | None, Q_abs: ArrayLike | None) -> dict[str, np.ndarray]:
+    """The coordinates in Q by name, each of shape (q,)."""
+    if (hkl is None) == (Q_abs is None):
+        raise DataError(f"{name}: give the wavevectors hkl or, for a powder, Q_abs; one of them.")
+    if Q_abs is not None:
+        lengths = np.asarray(Q_abs, float)
+        if lengths.ndim != 1:
+            raise DataError(f"{name}: Q_abs has shape {lengths.shape}; one |Q| a column is needed, (q,).")
+        if negative := int(np.sum(lengths < 0)):
+            raise DataError(f"{name}: {negative} values of Q_abs are negative, but |Q| is a length. Correct them.")
+        return {"Q_abs": lengths}
+    vectors = np.asarray(hkl, float)
+    if vectors.ndim != 2 or vectors.shape[1] != 3:
+        raise DataError(f"{name}: hkl has shape {vectors.shape}; three components a wavevector are needed, (q, 3).")
+    return {c: vectors[:, i] for i, c in enumerate(CRYSTAL)}
+
+
+def _labelled(name, sizes, place, omega, intensity, sigma, **details: Unpack[Details]) -> sc.DataArray:
     dims, shape = list(sizes), tuple(sizes.values())
 
     def shaped(what: str, values: ArrayLike, dtype: type = float) -> np.ndarray:
@@ -155,18 +193,32 @@ def _labelled(name, sizes, hkl, omega, intensity, sigma, **details: Unpack[Detai
         if negative := int(np.sum((errors < 0) & ~absent)):
             raise DataError(f"{name}: {negative} standard deviations are negative. Correct them, or mask those pixels.")
         variances = errors**2
-    coords = {c: sc.array(dims=dims[:1], values=hkl[:, i]) for i, c in enumerate("hkl")}
+    coords = {c: sc.array(dims=dims[:1], values=along, unit=UNITS[c]) for c, along in place.items()}
     coords["energy_transfer"] = sc.array(dims=dims[-1:], values=omega, unit="meV")
     for key in ("counts", "norm"):
         if (counted := details.get(key)) is not None:
             coords[key] = sc.array(dims=dims, values=shaped(key, counted))
-    for key in ("sigma_floor", "sigma_max"):
-        if (advice := details.get(key)) is not None:
-            coords[key] = sc.scalar(float(advice))
-    if assumed := details.get("assumed"):
-        coords["assumed"] = sc.scalar("\n".join(assumed))
+    coords |= _known(details)
     data = sc.array(dims=dims, values=values, variances=variances)
     return sc.DataArray(data, coords=coords, masks={"missing": sc.array(dims=dims, values=absent)}, name=name)
+
+
+def _known(details: Details) -> dict[str, sc.Variable]:
+    """The scalar coordinates of what a reader knows."""
+    coords = {}
+    for key, unit in (("sigma_floor", "dimensionless"), ("sigma_max", "dimensionless"), ("Ei", "meV")):
+        if (number := details.get(key)) is not None:
+            coords[key] = sc.scalar(float(number), unit=unit)
+    if (lattice := details.get("lattice")) is not None:
+        coords["lattice"] = sc.scalar(", ".join(f"{x:.7g}" for x in lattice))
+    if assumed := details.get("assumed"):
+        coords["assumed"] = sc.scalar("\n".join(assumed))
+    return coords
+
+
+def place_of(data: sc.DataArray) -> tuple[str, ...]:
+    """The coordinates that say where in Q a spectrum was measured: ("h", "k", "l"), or ("Q_abs",) of a powder."""
+    return POWDER if "Q_abs" in data.coords and "h" not in data.coords else CRYSTAL
 
 
 def is_image(data: sc.DataArray) -> bool:
@@ -180,12 +232,13 @@ def is_image(data: sc.DataArray) -> bool:
             f"{data.name}: dims are {tuple(data.dims)}; a spectrum has ('Q', 'energy_transfer') or ('point',). "
             "Rename or integrate the others."
         )
-    if lacking := [c for c in ("h", "k", "l", "energy_transfer") if c not in data.coords]:
+    needed = (*place_of(data), "energy_transfer")
+    if lacking := [c for c in needed if c not in data.coords]:
         raise DataError(
             f"{data.name}: without the coordinates {', '.join(lacking)} nobody knows where it was measured."
         )
     grid = "point" not in data.dims
-    for c in ("h", "k", "l", "energy_transfer"):
+    for c in needed:
         along = "point" if not grid else c if c == "energy_transfer" else "Q"
         if dict(data.coords[c].sizes) != {along: data.sizes[along]}:
             raise DataError(
@@ -193,6 +246,18 @@ def is_image(data: sc.DataArray) -> bool:
                 f"{data.sizes[along]} is needed. Turn bin edges into centres with scipp.midpoints."
             )
     return grid
+
+
+def points_of(data: sc.DataArray) -> Points:
+    """Where each pixel of a spectrum lies, a table where it is an image.
+
+    Raises:
+        DataError: a coordinate is lacking, not finite, or in a unit that is none of its kind.
+    """
+    grid, names = is_image(data), place_of(data)
+    place = np.stack([_finite(data, c) for c in names], axis=1)
+    omega, make = _finite(data, "energy_transfer"), Points.table if grid else Points
+    return make(None, omega, Q_abs=place[:, 0]) if names == POWDER else make(place, omega)
 
 
 def left_out(data: sc.DataArray) -> Bool[np.ndarray, "..."]:
@@ -207,7 +272,7 @@ def measured(data: sc.DataArray, sigma_floor: float | None = None, sigma_max: fl
     """The pixels of a spectrum, checked, with masks and the treatment of σ applied.
 
     Args:
-        data: a spectrum as `image` or `point_list` make it.
+        data: a spectrum as `image` or `point_list` make it, or what `adopt` makes one of.
         sigma_floor: σ below it is raised to it, in the data's unit; 0 for no floor. By default
             what the reader advised, if anything.
         sigma_max: pixels with σ above it are left out, in the data's unit; inf to keep all. By
@@ -217,6 +282,7 @@ def measured(data: sc.DataArray, sigma_floor: float | None = None, sigma_max: fl
         DataError: no error bars, nothing left to use, coordinates lacking, or pixels that are
             neither masked nor usable.
     """
+    data = adopt(data)
     grid = is_image(data)
     if grid:
         data = data.transpose(["Q", "energy_transfer"])
@@ -242,13 +308,12 @@ def measured(data: sc.DataArray, sigma_floor: float | None = None, sigma_max: fl
     used = used & (sigma <= sigma_max)
     if not used.any():
         raise DataError(f"{data.name}: every pixel has σ above sigma_max = {sigma_max:g}. Raise sigma_max.")
-    hkl = np.stack([_finite(data, c, None) for c in "hkl"], axis=1)
-    omega = _finite(data, "energy_transfer", "meV")
-    distinct, row = np.unique(omega, return_inverse=True)
+    points = points_of(data)
+    distinct, row = np.unique(_finite(data, "energy_transfer"), return_inverse=True)
     counts, norm = _counted(data, used)
     return Measured(
         name=data.name,
-        points=Points.table(hkl, omega) if grid else Points(hkl, omega),
+        points=points,
         intensity=np.where(used, data.values, 0.0).ravel(),
         sigma=np.where(used, np.maximum(sigma, sigma_floor or 0.0), 1.0).ravel(),
         used=used.ravel(),
@@ -256,7 +321,7 @@ def measured(data: sc.DataArray, sigma_floor: float | None = None, sigma_max: fl
         n_rows=len(distinct),
         counts=counts,
         norm=norm,
-        shape=(len(hkl), len(omega)) if grid else None,
+        shape=(data.shape[0], data.shape[1]) if grid else None,
         sigma_floor=sigma_floor or None,
         sigma_max=sigma_max if np.isfinite(sigma_max) else None,
         n_masked=int(np.sum(~used)),
@@ -264,16 +329,23 @@ def measured(data: sc.DataArray, sigma_floor: float | None = None, sigma_max: fl
 
 
 def _advised(data: sc.DataArray, key: str) -> float | None:
-    return float(data.coords[key].value) if key in data.coords else None
+    if key not in data.coords:
+        return None
+    if data.coords[key].ndim:
+        raise DataError(f"{data.name} was joined from parts that advise a different {key} each. Give {key} yourself.")
+    return float(data.coords[key].value)
 
 
-def _finite(data: sc.DataArray, name: str, unit: str | None) -> np.ndarray:
+def _finite(data: sc.DataArray, name: str) -> np.ndarray:
     """A coordinate in the unit of the package, refused where it is not a number."""
+    unit = UNITS[name]
     try:
-        values = data.coords[name].to(unit=unit or "dimensionless", dtype="float64").values
+        values = data.coords[name].to(unit=unit, dtype="float64").values
     except sc.UnitError as error:
-        found = data.coords[name].unit
-        raise DataError(f"{data.name}: coordinate {name} is in {found}, not {unit or 'r.l.u.'}. Convert it.") from error
+        needed = "r.l.u." if name in CRYSTAL else unit
+        raise DataError(
+            f"{data.name}: coordinate {name} is in {data.coords[name].unit}, not {needed}. Convert it."
+        ) from error
     if bad := int(np.sum(~np.isfinite(values))):
         raise DataError(f"{data.name}: {bad} values of coordinate {name} are not finite. Correct or remove them.")
     return values
@@ -297,7 +369,7 @@ def _refuse(data: sc.DataArray, bad: np.ndarray, what: str, remedy: str = "Corre
     if not bad.any():
         return
     first = np.argwhere(bad)[0]
-    where = " ".join(f"{c} = {data.coords[c].values[first[0]]:g}" for c in "hkl")
+    where = " ".join(f"{c} = {data.coords[c].values[first[0]]:g}" for c in place_of(data))
     energy = data.coords["energy_transfer"].values[first[-1]]
     raise DataError(
         f"{data.name}: {int(bad.sum())} unmasked pixels have {what}; the first is {data.dims[0]} {first[0]} "

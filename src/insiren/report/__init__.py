@@ -3,7 +3,16 @@
 from insiren.report.charts import landscape_figure
 from insiren.report.page import report
 from insiren.report.saved import SavedFit, load_fit, save_fit
-from insiren.report.spectra import spectrum_figure
+from insiren.report.spectra import spectra_figure, spectrum_figure
 from insiren.report.words import value_text
 
-__all__ = ["SavedFit", "landscape_figure", "load_fit", "report", "save_fit", "spectrum_figure", "value_text"]
+__all__ = [
+    "SavedFit",
+    "landscape_figure",
+    "load_fit",
+    "report",
+    "save_fit",
+    "spectra_figure",
+    "spectrum_figure",
+    "value_text",
+]

@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 from jaxtyping import Float
+from matplotlib.ticker import MaxNLocator
 
 _BEND = 0.05  # of a unit vector: a turn by more than 3 degrees is a corner, less is rounding
 _JUMP = 3.0  # median steps: a longer step begins another piece of path
@@ -67,6 +68,25 @@ def ticks(
         labels.append("\n".join([*([name] if name else []), *lines]))
     letters = [letter if v else _number(x) for letter, v, x in zip("hkl", varies, hkl[0], strict=True)]
     return at, labels, f"Q = ({', '.join(letters)}) in r.l.u."
+
+
+def powder_ticks(Q_abs: Float[np.ndarray, " q"]) -> tuple[list[float], list[str], str]:
+    """Round values of |Q| with their places along the columns, and a label for the axis.
+
+    Args:
+        Q_abs: |Q| of each column in 1/Å.
+
+    Returns:
+        Places (column numbers, between two columns a fraction), labels and the label of the axis. Where
+        |Q| does not rise along the columns, five of these are labelled with what they hold.
+    """
+    label = "|Q| (1/Å)"
+    if len(Q_abs) > 1 and np.all(np.diff(Q_abs) > 0):
+        low, high = Q_abs[[0, -1]]
+        values = [x for x in MaxNLocator(8).tick_values(low, high) if low <= x <= high]
+        return [float(x) for x in np.interp(values, Q_abs, np.arange(len(Q_abs)))], [f"{x:g}" for x in values], label
+    columns = sorted({round(x) for x in np.linspace(0, len(Q_abs) - 1, 5)})
+    return [float(c) for c in columns], [f"{Q_abs[c]:.3g}" for c in columns], label
 
 
 def _apart(at: list[int], columns: int) -> list[int]:

@@ -18,7 +18,9 @@ from matplotlib.collections import LineCollection, QuadMesh
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from insiren.data.spectrum import is_image, left_out
+from insiren.data.adopt import adopt
+from insiren.data.peaks import is_peaks
+from insiren.data.spectrum import is_image, left_out, points_of
 from insiren.fit.result import Fit
 from insiren.forward import Bands, Parameters
 from insiren.report import look, path
@@ -26,6 +28,7 @@ from insiren.report import look, path
 _BRIGHT = 99.0  # percentile of the model's ridge that the colours reach, so that a few hot pixels do not dim the rest
 _RIDGE = 0.1  # of the strongest ridge: rows and columns below it are not worth a cut
 _CUTS = 3  # of either kind
+_PANELS = 12  # of one picture
 _FAINT, _CLEAR = 0.15, 0.9  # opacity of a mode without weight, and of one with half the usual weight or more
 
 
@@ -42,6 +45,7 @@ class Spectrum:
         model: scale · S + background, in the data's unit.
         background: in the data's unit.
         is_image: whether it is one.
+        Q_abs: |Q| of each column (q,) or point (d,) of a powder in 1/Å; hkl is then (q, 0).
     """
 
     name: str
@@ -52,6 +56,11 @@ class Spectrum:
     model: np.ndarray
     background: np.ndarray
     is_image: bool
+    Q_abs: np.ndarray | None = None
+
+    def ticks(self, named: Mapping[str, Sequence[float]] | None = None) -> tuple[list[float], list[str], str]:
+        """Places along the columns of an image, what stands there, and the label of the axis."""
+        return _ticks(self.hkl, self.Q_abs, named)
 
     @property
     def ridge(self) -> np.ndarray:
@@ -70,6 +79,7 @@ def spectra(fit: Fit) -> list[Spectrum]:
         weight = np.where(used, np.asarray(target.weight), np.nan)
         intensity, sigma = np.where(used, shown.intensity, np.nan), weight**-0.5
         hkl, omega = np.asarray(points.hkl), np.asarray(points.omega)
+        lengths = None if points.Q_abs is None else np.asarray(points.Q_abs)
         if (shape := shown.measured.shape) is not None:
             omega = omega.reshape(shape)[0]
             order = np.argsort(omega)
@@ -78,14 +88,20 @@ def spectra(fit: Fit) -> list[Spectrum]:
             )
             omega = omega[order]
         else:
-            hkl = hkl[np.asarray(points.index)]
+            index = np.asarray(points.index)
+            hkl, lengths = hkl[index], None if lengths is None else lengths[index]
         name = shown.measured.name
-        found.append(Spectrum(name, hkl, omega, intensity, sigma, model, background, shape is not None))
+        found.append(Spectrum(name, hkl, omega, intensity, sigma, model, background, shape is not None, lengths))
     return found
 
 
-def dispersion(fit: Fit, hkl: Float[np.ndarray, "q 3"]) -> tuple[np.ndarray, np.ndarray] | None:
-    """Energies (q, n) in meV and weights (q, n) of the modes at the best values; None if nobody knows them."""
+def dispersion(fit: Fit, hkl: Float[np.ndarray, "q r"]) -> tuple[np.ndarray, np.ndarray] | None:
+    """Energies (q, n) in meV and weights (q, n) of the modes at the best values; None if nobody knows them.
+
+    A powder, whose hkl are (q, 0), has no lines.
+    """
+    if hkl.shape[1] != 3:
+        return None
     forward = fit.problem.forward
     source = forward if isinstance(forward, Bands) else forward.exact
     if not isinstance(source, Bands):
@@ -132,7 +148,7 @@ def maps(
         axes.set_title(title, fontweight="bold")
         if bands is not None:
             overlay(axes, *bands, colour)
-    place(left, spectrum.hkl, named)
+    place(left, spectrum.ticks(named))
     left.set_ylabel("Energy transfer ω (meV)")
     for shown, where in ((mesh, [left, middle]), (rest, [right])):
         bar = drawn.colorbar(shown, ax=where, pad=0.015, aspect=28, extend="max" if shown is mesh else "both")
@@ -156,12 +172,21 @@ def image(axes: Axes, omega: np.ndarray, values: np.ndarray, low: float, high: f
     )  # fmt: skip
 
 
-def place(axes: Axes, hkl: np.ndarray, named: Mapping[str, Sequence[float]] | None) -> None:
-    """Labels the columns of an image by where its path turns."""
-    at, labels, label = path.ticks(hkl, named)
+def place(axes: Axes, ticks: tuple[list[float], list[str], str]) -> None:
+    """Labels the columns of an image by where its path turns, or by |Q|."""
+    at, labels, label = ticks
     for shared in axes.get_shared_x_axes().get_siblings(axes):
         shared.set_xticks(at, labels)
         shared.set_xlabel(label, color=look.QUIET)
+
+
+def _ticks(
+    hkl: np.ndarray, Q_abs: np.ndarray | None, named: Mapping[str, Sequence[float]] | None
+) -> tuple[list[float], list[str], str]:
+    if Q_abs is not None:
+        return path.powder_ticks(Q_abs)
+    at, labels, label = path.ticks(hkl, named)
+    return [float(column) for column in at], labels, label
 
 
 def overlay(axes: Axes, energies: np.ndarray, weights: np.ndarray, colour: str) -> None:
@@ -191,17 +216,16 @@ def cuts(spectrum: Spectrum, named: Mapping[str, Sequence[float]] | None = None)
     drawn = look.figure(11, 5.4, hspace=0.04)
     panels = drawn.subplots(2, _CUTS)
     # Several energies or wavevectors together show the ridge where single pixels are noisy.
-    thick = (max(1, len(spectrum.omega) // 40), max(1, len(spectrum.hkl) // 70))
+    thick = (max(1, len(spectrum.omega) // 40), max(1, len(spectrum.intensity) // 70))
     for axes, slab in zip(panels[0], slabs(spectrum, 1, thick[0]), strict=False):
         low, high = spectrum.omega[slab][[0, -1]]
         span = f"{low:.4g} meV" if low == high else f"{low:.4g} to {high:.4g} meV"
-        _cut(axes, np.arange(len(spectrum.hkl), dtype=float), *_averaged(spectrum, slab, 1))
+        _cut(axes, np.arange(len(spectrum.intensity), dtype=float), *_averaged(spectrum, slab, 1))
         axes.set_title(f"ω = {span}")
-        place(axes, spectrum.hkl, named)
+        place(axes, spectrum.ticks(named))
     for axes, slab in zip(panels[1], slabs(spectrum, 0, thick[1]), strict=False):
-        h, k, l = spectrum.hkl[slab].mean(axis=0)
         _cut(axes, spectrum.omega, *_averaged(spectrum, slab, 0))
-        axes.set_title(f"Q = ({h:.3g}, {k:.3g}, {l:.3g})".replace("-", "−"))
+        axes.set_title(_where(spectrum, slab))
         axes.set_xlabel("Energy transfer ω (meV)", color=look.QUIET)
     for axes in panels.flat:
         axes.set_visible(axes.has_data())
@@ -210,6 +234,14 @@ def cuts(spectrum: Spectrum, named: Mapping[str, Sequence[float]] | None = None)
     handles, labels = panels[0][0].get_legend_handles_labels()
     drawn.legend(handles, labels, loc="outside upper right", ncols=3)
     return drawn
+
+
+def _where(spectrum: Spectrum, slab: slice) -> str:
+    """The mean wavevector of some columns in words."""
+    if spectrum.Q_abs is not None:
+        return f"|Q| = {spectrum.Q_abs[slab].mean():.3g} 1/Å"
+    h, k, l = spectrum.hkl[slab].mean(axis=0)
+    return f"Q = ({h:.3g}, {k:.3g}, {l:.3g})".replace("-", "−")
 
 
 def slabs(spectrum: Spectrum, along: int, thick: int) -> list[slice]:
@@ -266,7 +298,7 @@ def spectrum_figure(data: sc.DataArray, path: str | os.PathLike[str], title: str
     """A picture of one measured or simulated spectrum in a file, PNG or SVG by its suffix.
 
     Args:
-        data: a spectrum as `image` or `point_list` make it.
+        data: a spectrum as `image` or `point_list` make it, or what `adopt` makes one of.
         path: of the file; an existing one is replaced.
         title: above the picture; by default the name of the data set.
 
@@ -274,23 +306,51 @@ def spectrum_figure(data: sc.DataArray, path: str | os.PathLike[str], title: str
         DataError: no spectrum.
         FitError: another suffix, or the file cannot be written.
     """
-    grid = is_image(data)
-    if grid:
-        data = data.transpose(["Q", "energy_transfer"])
-    hkl = np.stack([data.coords[c].values for c in "hkl"], axis=1)
-    omega = data.coords["energy_transfer"].values
-    values = np.where(left_out(data), np.nan, data.values)
     with look.style():
         drawn = look.figure(7, 4.2)
-        axes = drawn.subplots()
-        axes.set_title(title or data.name, fontweight="bold")
-        if grid:
-            order = np.argsort(omega)
-            mesh = image(axes, omega[order], values[:, order], 0, brightest(values))
-            place(axes, hkl, None)
-            axes.set_ylabel("Energy transfer ω (meV)")
-        else:
-            mesh = axes.scatter(np.arange(len(omega)), omega, c=values, s=9, cmap=look.colours(look.INTENSITY))
-            axes.set(xlabel="Point of the list", ylabel="Energy transfer ω (meV)")
-        drawn.colorbar(mesh, pad=0.015, aspect=28, label="Intensity")
+        _panel(drawn, drawn.subplots(), data, title)
         return look.write_picture(drawn, path)
+
+
+def spectra_figure(data: Sequence[sc.DataArray], path: str | os.PathLike[str]) -> Path:
+    """A picture of data sets one above the other, lists of peaks among them; PNG or SVG by its suffix.
+
+    Args:
+        data: spectra and lists of peaks; beyond a dozen the rest is left out.
+        path: of the file; an existing one is replaced.
+
+    Raises:
+        DataError: neither spectrum nor peaks.
+        FitError: another suffix, or the file cannot be written.
+    """
+    shown = data[:_PANELS]
+    with look.style():
+        drawn = look.figure(7, 4.2 * len(shown))
+        for axes, one in zip(np.atleast_1d(drawn.subplots(len(shown))), shown, strict=True):
+            _panel(drawn, axes, one, "")
+        return look.write_picture(drawn, path)
+
+
+def _panel(drawn: Figure, axes: Axes, data: sc.DataArray, title: str) -> None:
+    axes.set_title(title or data.name, fontweight="bold")
+    axes.set_ylabel("Energy transfer ω (meV)")
+    if is_peaks(data):
+        look.plain_frame(axes)
+        axes.errorbar(np.arange(len(data.values)), data.values, np.sqrt(data.variances), fmt="o", markersize=3)
+        axes.set_xlabel("Peak of the list")
+        return
+    data = adopt(data)
+    if grid := is_image(data):
+        data = data.transpose(["Q", "energy_transfer"])
+    points = points_of(data)
+    omega = np.asarray(points.rows[0] if grid else points.omega)
+    values = np.where(left_out(data), np.nan, data.values)
+    if grid:
+        order = np.argsort(omega)
+        mesh = image(axes, omega[order], values[:, order], 0, brightest(values))
+        lengths = None if points.Q_abs is None else np.asarray(points.Q_abs)
+        place(axes, _ticks(np.asarray(points.hkl), lengths, None))
+    else:
+        mesh = axes.scatter(np.arange(len(omega)), omega, c=values, s=9, cmap=look.colours(look.INTENSITY))
+        axes.set_xlabel("Point of the list")
+    drawn.colorbar(mesh, ax=axes, pad=0.015, aspect=28, label="Intensity")

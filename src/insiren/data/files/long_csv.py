@@ -1,8 +1,11 @@
 """The package's own table: one line a pixel, `h,k,l,E,I,sigma[,counts,norm,mask,dataset,column]`.
 
+A powder has the column `Q_abs` (1/Å) in place of `h,k,l`.
+
+
 Lines that begin with `#` come first. `# key = value` is metadata of every data set in the file, until
 `# [NAME]` opens those of the data set NAME; a repeated key adds a line to its value. The keys `name`,
-`layout`, `sigma_floor` and `sigma_max` have a meaning here, the rest is kept as text. `h, k, l` are in
+`layout`, `sigma_floor`, `sigma_max` and `Ei` (meV) have a meaning here, the rest is kept as text. `h, k, l` are in
 r.l.u., `E` in meV. `mask` is blank or 0 where a pixel counts, otherwise 1 or the names of the masks
 that exclude it. A blank or NaN I is missing.
 
@@ -14,35 +17,37 @@ written so that they are read back exactly.
 from __future__ import annotations
 
 import csv
-import os
 import re
-import tempfile
+import sys
+from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 import scipp as sc
 
-from insiren.data.spectrum import Details, image, is_image, point_list
+from insiren.data.adopt import CRYSTAL, POWDER, adopt
+from insiren.data.files.text import head, inside, lines
+from insiren.data.files.whole import whole_file
+from insiren.data.spectrum import UNITS, Details, image, is_image, place_of, point_list
 from insiren.errors import DataError
 
-REQUIRED = ("h", "k", "l", "E", "I")
+REQUIRED = ("E", "I")
 OPTIONAL = ("sigma", "counts", "norm", "mask", "dataset", "column")
+COLUMNS = (*CRYSTAL, *POWDER, *REQUIRED, *OPTIONAL)
 MAY_BE_BLANK = ("I", "sigma", "counts", "norm")
-RESERVED = ("h", "k", "l", "energy_transfer", "counts", "norm")
+RESERVED = (*UNITS, "counts", "norm")
 MASK_SEPARATOR = "+"
+MOST_SETS = 1000  # data sets in one table; more is a column that is no name
 
 Metadata = dict[str, dict[str, str]]
 
 
 def is_long_csv(path: Path) -> bool:
-    """Whether a file begins, after its `#` lines, with a header that names h, k, l, E and I."""
-    if not path.is_file():
-        return False
-    with path.open(encoding="utf-8-sig", errors="replace") as stream:
-        header = next((line for line in stream if line.strip() and not line.startswith("#")), "")
-    return set(REQUIRED) <= {cell.strip() for cell in header.split(",")}
+    """Whether a file begins, after its `#` lines, with a header that names h, k, l or Q_abs, and E and I."""
+    header = next((line for line in head(path) if line.strip() and not line.startswith("#")), "")
+    columns = {cell.strip() for cell in header.split(",")}
+    return any({*place, *REQUIRED} <= columns for place in (CRYSTAL, POWDER))
 
 
 def is_long_csv_folder(path: Path) -> bool:
@@ -52,7 +57,8 @@ def is_long_csv_folder(path: Path) -> bool:
 
 def read_long_csv_folder(folder: Path) -> list[sc.DataArray]:
     """The data sets of every table in a folder, in the order of the file names."""
-    return [data for file in sorted(folder.glob("*.csv")) if is_long_csv(file) for data in read_long_csv(file)]
+    files = [inside(folder, file) for file in sorted(folder.glob("*.csv")) if is_long_csv(file)]
+    return [data for file in files for data in read_long_csv(file)]
 
 
 def read_long_csv(file: Path) -> list[sc.DataArray]:
@@ -61,64 +67,111 @@ def read_long_csv(file: Path) -> list[sc.DataArray]:
     Raises:
         DataError: a line or value that cannot be read, named by its place, or an empty table.
     """
-    with file.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
-        metadata, header, rows = _split(file, stream)
-    groups: dict[str, list[tuple[int, dict[str, str]]]] = {}
+    text = lines(file)
+    metadata, header, start = _before_the_rows(file, text)
     default = metadata.get("", {}).get("name", file.stem)
-    for number, cells in rows:
-        if len(cells) != len(header):
-            raise DataError(f"{file}, line {number}: {len(cells)} values where the header names {len(header)} columns.")
-        row = dict(zip(header, cells, strict=True))
-        groups.setdefault(row.get("dataset", default), []).append((number, row))
+    groups: dict[str, _Rows] = {}
+    table = csv.reader(text)
+    try:
+        for cells in table:
+            if not cells:
+                continue
+            number = start + table.line_num
+            if len(cells) != len(header):
+                raise DataError(
+                    f"{file}, line {number}: {len(cells)} values where the header names {len(header)} columns."
+                )
+            row = dict(zip(header, cells, strict=True))
+            name = row.pop("dataset", default)
+            if name not in groups:
+                groups[name] = _Rows(file, header)
+            groups[name].add(number, row)
+            if len(groups) > MOST_SETS:
+                raise DataError(
+                    f"{file} holds more than {MOST_SETS} data sets. Is the column dataset a name, the same in "
+                    "every row of a data set?"
+                )
+    except csv.Error as error:
+        raise DataError(f"{file}, line {start + table.line_num}: {error}. Is a quotation mark never closed?") from error
     if not groups:
         raise DataError(f"{file} has a header but no rows.")
-    return [_data_set(file, name, header, group, metadata) for name, group in groups.items()]
+    return [_data_set(file, name, rows, metadata) for name, rows in groups.items()]
 
 
-def _split(file: Path, stream: TextIO) -> tuple[Metadata, list[str], list[tuple[int, list[str]]]]:
-    """Metadata by data set ("" for all), column names, and numbered rows."""
-    metadata: Metadata = {}
-    section = ""
-    lines = list(stream)
-    start = next((i for i, line in enumerate(lines) if line.strip() and not line.startswith("#")), len(lines))
-    for line in lines[:start]:
-        text = line.strip("\r\n").removeprefix("#").removeprefix(" ")
-        if opened := re.fullmatch(r"\[(.*)\]", text):
+def _before_the_rows(file: Path, text: Iterator[str]) -> tuple[Metadata, list[str], int]:
+    """Metadata by data set ("" for all), column names, and how many lines these take."""
+    notes: dict[str, dict[str, list[str]]] = {}
+    section, used, header = "", 0, []
+    for line in text:
+        used += 1
+        if line.strip() and not line.startswith("#"):
+            header = [cell.strip() for cell in next(csv.reader([line]))]
+            break
+        entry = line.strip("\r\n").removeprefix("#").removeprefix(" ")
+        if opened := re.fullmatch(r"\[(.*)\]", entry):
             section = opened[1]
-        elif entry := re.fullmatch(r"\s*([^=]+?)\s*=(.*)", text):
-            values = metadata.setdefault(section, {})
-            value = entry[2].removeprefix(" ")
-            values[entry[1]] = f"{values[entry[1]]}\n{value}" if entry[1] in values else value
-    table = csv.reader(lines[start:])
-    header = [cell.strip() for cell in next(table, [])]
-    if unknown := sorted(set(header) - {*REQUIRED, *OPTIONAL}):
-        raise DataError(
-            f"{file}: unknown columns {', '.join(unknown)}; a table may have {', '.join(REQUIRED + OPTIONAL)}."
-        )
+        elif "=" in entry:
+            key, _, value = entry.partition("=")
+            if key.strip():
+                notes.setdefault(section, {}).setdefault(key.strip(), []).append(value.removeprefix(" "))
+    if unknown := sorted(set(header) - set(COLUMNS)):
+        raise DataError(f"{file}: unknown columns {', '.join(unknown)}; a table may have {', '.join(COLUMNS)}.")
     if len(set(header)) < len(header):
         raise DataError(f"{file}: a column is named twice in the header {','.join(header)}.")
-    return metadata, header, [(start + table.line_num, cells) for cells in table if cells]
+    joined = {name: {key: "\n".join(values) for key, values in of.items()} for name, of in notes.items()}
+    return joined, header, used
 
 
-def _data_set(file: Path, name: str, header: list[str], rows: list, metadata: Metadata) -> sc.DataArray:
-    # Data sets of one table share its columns; one that has no use for a column leaves it blank throughout.
-    needless = {c for c in OPTIONAL if not any(row.get(c, "").strip() for _, row in rows)}
-    numeric = [c for c in header if c not in {"mask", "dataset"} | needless]
-    columns = {c: np.array([_number(file, f"line {number}", c, row[c]) for number, row in rows]) for c in numeric}
+class _Rows:
+    """The rows of one data set, column by column, in eight bytes a number."""
+
+    def __init__(self, file: Path, header: list[str]) -> None:
+        self.file = file
+        self.columns = {c: array("d") for c in header if c not in ("mask", "dataset")}
+        self.masks: list[str] = []
+        self.seen: set[str] = set()
+        self.blank: dict[str, int] = {}  # the first line that leaves a column blank
+
+    def add(self, number: int, row: dict[str, str]) -> None:
+        for name, values in self.columns.items():
+            cell = row[name]
+            if cell.strip():
+                self.seen.add(name)
+                values.append(_number(self.file, f"line {number}", name, cell))
+            else:
+                self.blank.setdefault(name, number)
+                values.append(np.nan)
+        self.masks.append(sys.intern(row.get("mask", "").strip()))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The columns that hold anything; blanks are NaN where they may be.
+
+        Data sets of one table share its columns; one that has no use for a column leaves it blank throughout.
+        """
+        for name, number in self.blank.items():
+            if name not in MAY_BE_BLANK and (name in self.seen or name in REQUIRED):
+                raise DataError(f"{self.file}, line {number}, {name}: blank where a finite number is needed.")
+        keep = self.seen | ({"I"} & set(self.columns))
+        return {name: np.frombuffer(values) for name, values in self.columns.items() if name in keep}
+
+
+def _data_set(file: Path, name: str, rows: _Rows, metadata: Metadata) -> sc.DataArray:
+    columns = rows.arrays()
     notes = {**metadata.get("", {}), **metadata.get(name, {})}
     notes.pop("name", None)
-    hkl = np.stack([columns[c] for c in "hkl"], axis=1)
-    shape = None if notes.pop("layout", "") == "points" else _grid(hkl, columns["E"], columns.get("column"))
+    places = [place for place in (CRYSTAL, POWDER) if set(place) <= set(columns)]
+    if len(places) != 1:
+        raise DataError(f"{file}: {name} needs values of h, k and l, or of Q_abs for a powder; one of these.")
+    at = np.stack([columns[c] for c in places[0]], axis=1)
+    shape = None if notes.pop("layout", "") == "points" else _grid(at, columns["E"], columns.get("column"))
     laid = {key: values.reshape(shape or -1) for key, values in columns.items()}
-    details: Details = {"counts": laid.get("counts"), "norm": laid.get("norm")}
-    for key in ("sigma_floor", "sigma_max"):
-        if key in notes:
-            details[key] = _number(file, "metadata", key, notes.pop(key))
-    make, where = point_list, (hkl, columns["E"])
+    details: Details = {"counts": laid.get("counts"), "norm": laid.get("norm"), **_facts(file, notes)}
+    make, at, omega = point_list, at, columns["E"]
     if shape is not None:
-        make, where = image, (hkl[:: shape[1]], columns["E"][: shape[1]])
-    data = make(name, *where, laid["I"], laid.get("sigma"), **details)
-    _add_masks(data, [row.get("mask", "").strip() for _, row in rows])
+        make, at, omega = image, at[:: shape[1]], columns["E"][: shape[1]]
+    hkl, lengths = (None, at[:, 0]) if places[0] == POWDER else (at, None)
+    data = make(name, hkl, omega, laid["I"], laid.get("sigma"), Q_abs=lengths, **details)
+    _add_masks(data, rows.masks)
     for key, value in notes.items():
         if key in RESERVED:
             raise DataError(f"{file}: metadata {key} has the name of a coordinate. Rename it.")
@@ -126,19 +179,28 @@ def _data_set(file: Path, name: str, header: list[str], rows: list, metadata: Me
     return data
 
 
+def _facts(file: Path, notes: dict[str, str]) -> Details:
+    """Takes from the metadata what has a meaning to a spectrum."""
+    details: Details = {}
+    for key in ("sigma_floor", "sigma_max", "Ei"):
+        if key in notes:
+            details[key] = _number(file, "metadata", key, notes.pop(key).removesuffix("meV"))
+    return details
+
+
 def _add_masks(data: sc.DataArray, cells: list[str]) -> None:
     """Adds the masks that the cells of the mask column name, one cell a pixel."""
     plain: dict[str, set[str]] = {"": set(), "0": set(), "1": {"mask"}}
-    masked = [plain[cell] if cell in plain else set(cell.split(MASK_SEPARATOR)) for cell in cells]
-    for name in sorted(set().union(*masked)):
-        values = np.array([name in names for names in masked]).reshape(data.shape)
+    masked = {cell: plain[cell] if cell in plain else set(cell.split(MASK_SEPARATOR)) for cell in set(cells)}
+    for name in sorted(set().union(*masked.values())):
+        values = np.array([name in masked[cell] for cell in cells]).reshape(data.shape)
         there = data.masks[name].values if name in data.masks else False
         data.masks[name] = sc.array(dims=data.dims, values=values | there)
 
 
 def _number(file: Path, line: str, column: str, cell: str) -> float:
     try:
-        value = float(cell) if cell.strip() or column not in MAY_BE_BLANK else np.nan
+        value = float(cell)
     except ValueError:
         raise DataError(f"{file}, {line}, {column}: {cell[:30]!r} is not a number.") from None
     if column not in MAY_BE_BLANK and not np.isfinite(value):
@@ -146,9 +208,9 @@ def _number(file: Path, line: str, column: str, cell: str) -> float:
     return value
 
 
-def _grid(hkl: np.ndarray, omega: np.ndarray, column: np.ndarray | None) -> tuple[int, int] | None:
+def _grid(place: np.ndarray, omega: np.ndarray, column: np.ndarray | None) -> tuple[int, int] | None:
     """Shape (q, w) of rows that run through the same energies for one wavevector after the other, or None."""
-    moved = np.any(hkl[1:] != hkl[:-1], axis=1)
+    moved = np.any(place[1:] != place[:-1], axis=1)
     # A wavevector repeated in the next column shows only by the energies beginning again.
     begins = moved | (omega[1:] == omega[0]) if column is None else column[1:] != column[:-1]
     starts = np.flatnonzero(np.concatenate([[True], begins]))
@@ -174,27 +236,19 @@ def write_csv(data_sets: Sequence[sc.DataArray], path: str | Path) -> None:
     names = [data.name for data in data_sets]
     if not names or len(set(names)) < len(names) or any(_breaks(name) for name in names):
         raise DataError(f"{path}: a table needs data sets with distinct names of one line each, not {names}.")
+    data_sets = [adopt(data) for data in data_sets]
     tables = [_columns(data) for data in data_sets]
     present = {key for table in tables for key in table} | ({"dataset"} if len(tables) > 1 else set())
-    header = [key for key in REQUIRED + OPTIONAL if key in present]
-    if not path.parent.is_dir():
-        raise DataError(f"{path.parent} is not a folder, so no table can be written there. Create it first.")
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
-            for data in data_sets:
-                stream.writelines(f"# {line}\n" for line in _notes(data, alone=len(data_sets) == 1))
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(header)
-            for name, table in zip(names, tables, strict=True):
-                blank = [""] * len(table["E"])
-                table["dataset"] = [name] * len(blank)
-                writer.writerows(zip(*(table.get(key, blank) for key in header), strict=True))
-        os.chmod(temporary, 0o644)  # mkstemp keeps files from everyone else, a measurement is to be shared
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    header = [key for key in COLUMNS if key in present]
+    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+        for data in data_sets:
+            stream.writelines(f"# {line}\n" for line in _notes(data, alone=len(data_sets) == 1))
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(header)
+        for name, table in zip(names, tables, strict=True):
+            blank = [""] * len(table["E"])
+            table["dataset"] = [name] * len(blank)
+            writer.writerows(zip(*(table.get(key, blank) for key in header), strict=True))
 
 
 def _breaks(text: str) -> bool:
@@ -222,9 +276,12 @@ def _columns(data: sc.DataArray) -> dict[str, list[str]]:
     if is_image(data):
         data = data.transpose(["Q", "energy_transfer"])
         shape = data.shape
-    hkl = np.stack([_spread(data, data.coords[c]) for c in "hkl"], axis=1)
-    omega = _spread(data, data.coords["energy_transfer"].to(unit="meV", dtype="float64"))
-    table = {c: _cells(hkl[:, i]) for i, c in enumerate("hkl")} | {"E": _cells(omega), "I": _cells(data.values.ravel())}
+    names = place_of(data)
+    *place, omega = (
+        _spread(data, data.coords[c].to(unit=UNITS[c], dtype="float64")) for c in (*names, "energy_transfer")
+    )
+    table = {c: _cells(along) for c, along in zip(names, place, strict=True)}
+    table |= {"E": _cells(omega), "I": _cells(data.values.ravel())}
     if data.variances is not None:
         table["sigma"] = _cells(np.sqrt(data.variances).ravel())
     for key in ("counts", "norm"):
@@ -238,7 +295,7 @@ def _columns(data: sc.DataArray) -> dict[str, list[str]]:
             raise DataError(f"{data.name}: a mask cannot be called {odd[0]!r} in a table. Rename it.")
         pixels = zip(*masks.values(), strict=True)
         table["mask"] = [MASK_SEPARATOR.join(k for k, on in zip(masks, at, strict=True) if on) for at in pixels]
-    if shape is not None and _grid(hkl, omega, None) != shape:
+    if shape is not None and _grid(np.stack(place, axis=1), omega, None) != shape:
         table["column"] = [str(i) for i in range(shape[0]) for _ in range(shape[1])]
     return table
 

@@ -11,11 +11,13 @@ Source: Chitturi et al., Nat. Commun. 14, 5852 (2023), and the data published wi
 from __future__ import annotations
 
 import re
+from array import array
 from pathlib import Path
 
 import numpy as np
 import scipp as sc
 
+from insiren.data.files.text import inside, lines
 from insiren.data.spectrum import image
 from insiren.errors import DataError
 
@@ -24,6 +26,7 @@ from insiren.errors import DataError
 SIGMA_FLOOR = 0.03
 SIGMA_MAX = 5.0
 
+ZEROS = ("missing", "measured")
 # Which file endings hold the intensities of a variant, the first that exists. Only paths with a gap have a
 # `corr` file; the others have nothing to fill, so theirs is `woBG`.
 VARIANTS = {"raw": ("",), "woBG": ("_woBG",), "corr": ("_woBG_corr", "_corr", "_woBG")}
@@ -34,24 +37,27 @@ def is_sqw_folder(path: Path) -> bool:
     return path.is_dir() and any(path.glob("Sqw_*.csv"))
 
 
-def read_sqw_folder(folder: Path, variant: str = "raw") -> list[sc.DataArray]:
+def read_sqw_folder(folder: Path, variant: str = "raw", zeros: str = "missing") -> list[sc.DataArray]:
     """Every data set of the folder, in the order of the names.
 
     Args:
         folder: holds the files.
         variant: "raw", "woBG" (a background removed) or "corr" (gaps filled, too; still masked).
+        zeros: what exactly 0 in the raw file is, "missing" or "measured".
 
     Raises:
         DataError: a file that belongs to a data set is missing or damaged, or shapes disagree.
     """
     if variant not in VARIANTS:
         raise DataError(f"There is no variant {variant!r}; choose one of {', '.join(VARIANTS)}.")
+    if zeros not in ZEROS:
+        raise DataError(f"zeros = {zeros!r} is neither of {', '.join(ZEROS)}.")
     stems = (file.stem.removeprefix("Sqw_") for file in folder.glob("Sqw_*.csv"))
     names = sorted({re.sub(r"(_woBG|_corr|_temp)+$", "", stem) for stem in stems})
-    return [_data_set(folder, name, variant) for name in names]
+    return [_data_set(folder, name, variant, zeros) for name in names]
 
 
-def _data_set(folder: Path, name: str, variant: str) -> sc.DataArray:
+def _data_set(folder: Path, name: str, variant: str, meaning: str) -> sc.DataArray:
     raw_file = _first(folder, name, [f"Sqw_{name}.csv"])
     sqw_file = _first(folder, name, [f"Sqw_{name}{ending}.csv" for ending in VARIANTS[variant]])
     q_file, err_file = (
@@ -68,18 +74,20 @@ def _data_set(folder: Path, name: str, variant: str) -> sc.DataArray:
         _check_shape(
             file, matrix, needed, f"a row for each energy of {e_file.name}, a column for each of {q_file.name}"
         )
-    zeros = int(np.sum(raw == 0))
+    zeros = raw == 0
     return image(
         name,
         hkl.T,
         omega[:, 0],
         sqw.T,
         err.T,
-        missing=((raw == 0) | np.isnan(raw) | np.isnan(sqw)).T,
+        missing=((zeros & (meaning == "missing")) | np.isnan(raw) | np.isnan(sqw)).T,
         assumed=[
-            f"intensities from {sqw_file.name}, wavevectors from {q_file.name}, energies from {e_file.name}",
+            f"intensities from {sqw_file.name}, wavevectors from {q_file.name}, energies from {e_file.name}; "
+            f"--hint variant={' or '.join(v for v in VARIANTS if v != variant)} takes other intensities",
             f"errors from {err_file.name} are standard deviations",
-            f"exactly 0 in {raw_file.name} means not measured: {zeros} pixels of {raw.size}",
+            f"exactly 0 in {raw_file.name} means {'not ' if meaning == 'missing' else ''}measured: {int(zeros.sum())} "
+            f"pixels of {raw.size}; --hint zeros={'measured' if meaning == 'missing' else 'missing'} changes it",
         ],
         sigma_floor=SIGMA_FLOOR,
         sigma_max=SIGMA_MAX,
@@ -114,12 +122,13 @@ def _matrix(file: Path, finite: bool = False) -> np.ndarray:
         file: comma separated, without a header.
         finite: whether NaN and infinity are refused.
     """
-    rows: list[list[float]] = []
+    rows: list[array] = []
     # What is not text becomes text that is no number, and is refused below with its place.
-    for number, line in enumerate(file.read_text(encoding="utf-8-sig", errors="replace").splitlines(), start=1):
+    for number, line in enumerate(lines(inside(file.parent, file)), start=1):
         if not line.strip():
             continue
-        rows.append([_number(file, number, column, cell) for column, cell in enumerate(line.split(","), start=1)])
+        cells = enumerate(line.split(","), start=1)
+        rows.append(array("d", [_number(file, number, column, cell) for column, cell in cells]))
         if len(rows[-1]) != len(rows[0]):
             raise DataError(f"{file}, line {number}: {len(rows[-1])} values where the lines above have {len(rows[0])}.")
         if finite and not np.all(np.isfinite(rows[-1])):

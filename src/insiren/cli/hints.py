@@ -1,0 +1,91 @@
+"""Options that tell a reader what its file lacks, the same for every command that reads data."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from insiren.cli.session import UsageError, number, pairs
+
+_PANEL = "What a data file lacks"
+
+
+def _option(flag: str, shape: str, help_: str) -> Any:
+    return Annotated[str | None, typer.Option(flag, metavar=shape, help=help_, rich_help_panel=_PANEL)]
+
+
+def _numbers(text: str, flag: str, *lengths: int) -> tuple[float, ...]:
+    found = tuple(number(cell, flag) for cell in text.replace(" ", ",").split(",") if cell)
+    if len(found) not in lengths:
+        needed = " or ".join(map(str, lengths))
+        raise UsageError(f"{flag} {text!r}: {needed} numbers with commas between are needed, not {len(found)}.")
+    return found
+
+
+def _lattice(text: str, flag: str) -> tuple[float, ...]:
+    found = _numbers(text, flag, 3, 6)
+    return found if len(found) == 6 else (*found, 90.0, 90.0, 90.0)
+
+
+def _vector(text: str, flag: str) -> tuple[float, ...]:
+    return _numbers(text, flag, 3)
+
+
+def _direction(text: str, flag: str) -> Any:
+    return text if text == "powder" else _vector(text, flag)
+
+
+def _anything(text: str, flag: str) -> Any:
+    """Numbers where there are nothing else, and else the text."""
+    try:
+        found = tuple(float(cell) for cell in text.split(","))
+    except ValueError:
+        return text
+    return found[0] if len(found) == 1 else found
+
+
+# By the name of the option in Python.
+_OPTIONS: dict[str, tuple[Any, Callable[[str, str], Any]]] = {
+    "lattice": (_option("--lattice", "A,B,C[,α,β,γ]", "Lattice in Å and degrees."), _lattice),
+    "Ei": (_option("--Ei", "MEV", "Incident energy."), number),
+    "q_direction": (_option("--q-direction", "H,K,L", "Along which an axis of Q runs, or powder."), _direction),
+    "q_origin": (_option("--q-origin", "H,K,L", "Where the axes of Q are 0."), _vector),
+    "q_step": (_option("--q-step", "1/Å", "Width of the bins in |Q| of a powder."), number),
+    "energy": (_option("--energy", "MEV", "Energy transfer of data without such an axis."), number),
+    "u": (_option("--u", "H,K,L", "Along the beam at psi = 0."), _vector),
+    "v": (_option("--v", "H,K,L", "Another direction of the horizontal plane."), _vector),
+    "psi": (_option("--psi", "DEGREES", "Angle of u from the beam."), number),
+}
+_More = Annotated[
+    list[str],
+    typer.Option("--hint", metavar="NAME=VALUE", help="Any other option of a reader.", rich_help_panel=_PANEL),
+]
+
+
+def hinted(command: Callable[..., None]) -> Callable[..., None]:
+    """A command with these options besides its own; it gets what was given as the argument `hints`."""
+    own = inspect.signature(command)
+    kinds = get_type_hints(command, include_extras=True)
+    kept = [p.replace(annotation=kinds[p.name]) for p in own.parameters.values() if p.name != "hints"]
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+        for name, (kind, _) in _OPTIONS.items()
+    ]
+    added.append(inspect.Parameter("hint", inspect.Parameter.KEYWORD_ONLY, default=[], annotation=_More))
+
+    @functools.wraps(command)
+    def with_hints(**given: Any) -> None:
+        more = pairs(given.pop("hint"), "--hint")
+        hints = {name: _anything(text, f"--hint {name}") for name, text in more.items()}
+        for name, (_, understand) in _OPTIONS.items():
+            if (text := given.pop(name)) is not None:
+                hints[name] = understand(text, f"--{name.replace('_', '-')}")
+        command(**given, hints=hints)
+
+    with_hints.__signature__ = own.replace(parameters=[*kept, *added])  # type: ignore[attr-defined]
+    with_hints.__annotations__ = {p.name: p.annotation for p in (*kept, *added)}
+    return with_hints

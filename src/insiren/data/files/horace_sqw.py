@@ -1,0 +1,101 @@
+"""Horace .sqw files of version 4, read by scippneutron (the extra `horace`).
+
+The image of the file is taken, not its pixels: intensity, its error and how many pixels fell into each bin, over
+the axes of an orthogonal projection in 1/Å that the lattice turns into h, k, l.
+
+Source: scippneutron, scippneutron.io.sqw.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import struct
+from pathlib import Path
+
+import gemmi
+import numpy as np
+import scipp as sc
+
+from insiren.data.files.confined import arrays_of
+from insiren.data.spectrum import image
+from insiren.errors import DataError
+
+SIGNATURE = b"horace"
+ERRORS = ("variance", "sigma")
+
+
+def is_sqw(path: Path) -> bool:
+    """Whether a file begins with the header of Horace, in either byte order."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        start = stream.read(4 + len(SIGNATURE))
+    return start[4:] == SIGNATURE and start[:4] in (struct.pack("<I", 6), struct.pack(">I", 6))
+
+
+def read_sqw(path: Path, errors: str = "variance") -> list[sc.DataArray]:
+    """The image of a .sqw file.
+
+    Args:
+        path: of the file.
+        errors: what the second array of the image is: "variance", as Horace keeps it, or "sigma", as
+            scippneutron writes it.
+
+    Raises:
+        DataError: scippneutron is not installed, the file is damaged, of another version, has no image,
+            or a projection that scippneutron does not know.
+    """
+    if errors not in ERRORS:
+        raise DataError(f"errors = {errors!r} is neither of {', '.join(ERRORS)}.")
+    if importlib.util.find_spec("scippneutron") is None:
+        raise DataError(
+            f"{path} is a .sqw file, which scippneutron reads; it is not installed. Install it with pip install "
+            "'insiren[horace]', or save the cut from MATLAB as a struct (-v7.3)."
+        )
+    found = arrays_of("sqw", path)
+    if not all(np.isfinite(found[key]).all() for key in ("ranges", "offset", "u", "v", "lattice")):
+        raise DataError(f"{path}: its axes or its projection hold numbers that are not finite.")
+    if np.any(found["scales"] != 1):
+        raise DataError(f"{path}: its axes are scaled, which is not understood. Save the cut from MATLAB (-v7.3).")
+    lengths, ranges, lattice = found["lengths"].astype(int), found["ranges"], found["lattice"].tolist()
+    edges = [np.linspace(low, high, n + 1) for (low, high), n in zip(ranges, lengths, strict=True)]
+    centres = [(x[1:] + x[:-1]) / 2 for x in edges]
+    grid = np.stack(np.meshgrid(*centres[:3], indexing="ij"), axis=-1).reshape(-1, 3)
+    hkl = grid @ _directions(path, found["u"], found["v"], lattice) + found["offset"][:3]
+    missing = (found["npix"] == 0) | ~np.isfinite(found["values"])
+    second = np.where(missing, 0.0, found["second"])
+    if not np.isfinite(second).all() or np.any(second < 0):
+        raise DataError(f"{path}: some of its errors are negative or not finite. Save the file again.")
+    intensity = np.where(missing, np.nan, found["values"]).reshape(len(hkl), -1)
+    sigma = (np.sqrt(second) if errors == "variance" else second).reshape(intensity.shape)
+    assumed = [
+        f"the second array of the image is the {errors}; the other is --hint errors={ERRORS[1 - ERRORS.index(errors)]}",
+        "bins without pixels were not measured",
+        *_integrated(lengths, ranges),
+    ]
+    omega = centres[3] + found["offset"][3]
+    return [image(path.stem, hkl, omega, intensity, sigma, assumed=assumed, lattice=lattice)]
+
+
+def _integrated(lengths: np.ndarray, ranges: np.ndarray) -> list[str]:
+    return [
+        f"axis {n + 1} was integrated from {low:g} to {high:g} {'meV' if n == 3 else '1/Å'} and counts as its middle"
+        for n, (length, (low, high)) in enumerate(zip(lengths, ranges, strict=True))
+        if length == 1
+    ]
+
+
+def _directions(path: Path, u: np.ndarray, v: np.ndarray, lattice: list[float]) -> np.ndarray:
+    """h, k, l of one 1/Å along each of the first three axes, as rows of shape (3, 3)."""
+    lengths, angles = np.array(lattice[:3]), np.radians(lattice[3:])
+    volume2 = 1 - np.sum(np.cos(angles) ** 2) + 2 * np.prod(np.cos(angles))
+    if not (np.all(lengths > 0) and volume2 > 1e-6):  # angles that lie in a plane have none
+        raise DataError(f"{path}: its lattice {', '.join(f'{x:g}' for x in lattice)} has no volume.")
+    # Rows are a*, b*, c* in 1/Å: Q = hkl @ B.
+    B = 2 * np.pi * np.array(gemmi.UnitCell(*lattice).frac.mat.tolist())
+    u, v = u @ B, v @ B
+    normal = np.cross(u, v)
+    if np.linalg.norm(normal) <= 1e-6 * np.linalg.norm(u) * np.linalg.norm(v):  # sine of the angle between them
+        raise DataError(f"{path}: the vectors u and v of its projection are parallel or zero.")
+    e1, e3 = u / np.linalg.norm(u), normal / np.linalg.norm(normal)
+    return np.stack([e1, np.cross(e3, e1), e3]) @ np.linalg.inv(B)

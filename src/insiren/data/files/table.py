@@ -1,0 +1,80 @@
+"""Rows of wavevector, energy and intensity as an image where they form a grid, else as points."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipp as sc
+
+from insiren.data.spectrum import Details, image, point_list
+
+
+def laid_out(
+    name: str,
+    place: np.ndarray,
+    omega: np.ndarray,
+    intensity: np.ndarray,
+    sigma: np.ndarray | None,
+    details: Details,
+) -> sc.DataArray:
+    """A spectrum from its rows.
+
+    Args:
+        name: of the data set.
+        place: shape (d, 3) in r.l.u., or (d, 1) of |Q| in 1/Å.
+        omega: energy transfer in meV, shape (d,).
+        intensity: shape (d,); NaN is missing.
+        sigma: standard deviations, shape (d,), or None.
+        details: what else is known, arrays of shape (d,).
+
+    Returns:
+        An image where every wavevector was measured once at every energy, in whatever order: its
+        wavevectors in the order of their first row, its energies ascending. Else a list of points.
+    """
+    hkl, lengths = (place, None) if place.shape[1] == 3 else (None, place[:, 0])
+    order = _grid(place, omega)
+    if order is None:
+        return point_list(name, hkl, omega, intensity, sigma, Q_abs=lengths, **details)
+    hkl, lengths = (None if x is None else x[order[:, 0]] for x in (hkl, lengths))
+    on_grid = {k: v[order] if isinstance(v, np.ndarray) else v for k, v in details.items()}
+    values, errors = intensity[order], None if sigma is None else sigma[order]
+    return image(name, hkl, omega[order[0]], values, errors, Q_abs=lengths, **on_grid)  # type: ignore[arg-type]
+
+
+def _grid(place: np.ndarray, omega: np.ndarray) -> np.ndarray | None:
+    """The row number of every pixel (q, w), or None where the rows are no grid."""
+    _, first, which = np.unique(place, axis=0, return_index=True, return_inverse=True)
+    energies, energy = np.unique(omega, return_inverse=True)
+    if len(first) * len(energies) != len(omega):
+        return None
+    rank = np.empty(len(first), int)
+    rank[np.argsort(first)] = np.arange(len(first))
+    pixel = rank[which.reshape(-1)] * len(energies) + energy
+    order = np.full(len(omega), -1)
+    order[pixel] = np.arange(len(omega))
+    return None if np.any(order < 0) else order.reshape(len(first), len(energies))
+
+
+def filled_zeros(intensity: np.ndarray, sigma: np.ndarray, omega: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """The standard deviations with those of 0 ± 0 replaced by that of one neutron, and what was assumed.
+
+    A pixel that was covered but caught nothing is printed as 0 ± 0. It is evidence that nothing is there,
+    with the error of one neutron, which is worth the geometric mean of σ²/I at its energy.
+
+    Args:
+        intensity: shape (d,); NaN is missing.
+        sigma: standard deviations, shape (d,).
+        omega: energies, shape (d,).
+    """
+    empty, seen = (intensity == 0) & (sigma == 0), (intensity > 0) & (sigma > 0)
+    if not empty.any() or not seen.any():
+        return sigma, []
+    energies, row = np.unique(omega, return_inverse=True)
+    logs = np.log(sigma[seen] ** 2 / intensity[seen])
+    number = np.bincount(row[seen], minlength=len(energies))
+    each = np.bincount(row[seen], logs, minlength=len(energies))
+    worth = np.exp(np.where(number > 0, each / np.maximum(number, 1), logs.mean()))
+    said = (
+        f"{int(empty.sum())} pixels of 0 ± 0 were covered and caught nothing: their σ is what one neutron is worth, "
+        "the geometric mean of σ²/I at their energy; mask them if they were not measured"
+    )
+    return np.where(empty, worth[row], sigma), [said]

@@ -1,0 +1,86 @@
+"""A list of peaks: energies that somebody picked from a spectrum, with their errors.
+
+One dim, "peak". The values are energies in meV and the variances σ² of these. Along it lie h, k, l,
+`mode` (0 for the lowest peak of its wavevector, and so on), `intensity` in whatever unit (NaN where it is
+not known), and the window `energy_low` to `energy_high` in meV in which peaks were looked for. The scalar
+`kind` is "peaks", by which everybody tells it from a spectrum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import scipp as sc
+from numpy.typing import ArrayLike
+
+from insiren.data.adopt import CRYSTAL, PEAKS
+from insiren.errors import DataError
+
+
+def peak_list(
+    name: str,
+    hkl: ArrayLike,
+    energy: ArrayLike,
+    sigma: ArrayLike,
+    *,
+    intensity: ArrayLike | None = None,
+    window: tuple[ArrayLike, ArrayLike] | None = None,
+    assumed: Sequence[str] = (),
+) -> sc.DataArray:
+    """Peaks with their places, the modes of one wavevector numbered by energy.
+
+    Args:
+        name: of the data set.
+        hkl: wavevector of each peak in r.l.u., shape (p, 3).
+        energy: in meV, shape (p,).
+        sigma: standard deviations of the energies in meV, shape (p,).
+        intensity: shape (p,), if known.
+        window: least and largest energy in meV that was looked at, each of shape (p,); unbounded by default.
+        assumed: what a reader took for granted, a sentence each.
+
+    Raises:
+        DataError: shapes disagree, a number is not finite, or an error is not positive.
+    """
+    vectors, energies, errors = (np.asarray(x, float) for x in (hkl, energy, sigma))
+    n = energies.size
+    if energies.shape != (n,) or vectors.shape != (n, 3) or errors.shape != (n,):
+        raise DataError(
+            f"{name}: peaks need hkl (p, 3), energy (p,) and sigma (p,), not {vectors.shape}, {energies.shape} and "
+            f"{errors.shape}."
+        )
+    if not n:
+        raise DataError(f"{name} holds no peak.")
+    if bad := int(np.sum(~np.isfinite(vectors).all(axis=1) | ~np.isfinite(energies))):
+        raise DataError(f"{name}: {bad} peaks have a wavevector or energy that is not finite. Remove them.")
+    if bad := int(np.sum(~(np.isfinite(errors) & (errors > 0)))):
+        raise DataError(f"{name}: {bad} peaks have an error that is not positive. Give σ of the energy in meV.")
+    low, high = (-np.inf, np.inf) if window is None else window
+
+    def along(values: ArrayLike, unit: str = "dimensionless") -> sc.Variable:
+        return sc.array(dims=["peak"], values=np.broadcast_to(np.asarray(values, float), n), unit=unit)
+
+    coords = {c: along(vectors[:, i]) for i, c in enumerate(CRYSTAL)}
+    coords["mode"] = sc.array(dims=["peak"], values=_modes(vectors, energies))
+    coords["intensity"] = along(np.nan if intensity is None else intensity)
+    coords |= {"energy_low": along(low, "meV"), "energy_high": along(high, "meV"), "kind": sc.scalar(PEAKS)}
+    if assumed:
+        coords["assumed"] = sc.scalar("\n".join(assumed))
+    data = sc.array(dims=["peak"], values=energies, variances=errors**2, unit="meV")
+    return sc.DataArray(data, coords=coords, name=name)
+
+
+def is_peaks(data: sc.DataArray) -> bool:
+    """Whether an array is a list of peaks."""
+    return "kind" in data.coords and data.coords["kind"].ndim == 0 and data.coords["kind"].value == PEAKS
+
+
+def _modes(hkl: np.ndarray, energy: np.ndarray) -> np.ndarray:
+    """The rank of each peak among those of its wavevector, by energy, shape (p,)."""
+    _, which = np.unique(hkl, axis=0, return_inverse=True)
+    which = which.reshape(-1)
+    order = np.lexsort([energy, which])
+    starts = np.searchsorted(which[order], which[order])
+    modes = np.empty(len(energy), int)
+    modes[order] = np.arange(len(energy)) - starts
+    return modes
