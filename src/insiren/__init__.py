@@ -25,6 +25,7 @@ _PUBLIC = {
     "FitError": "errors",
     # the seam
     "Points": "forward",
+    "Bins": "forward",
     "Parameter": "forward",
     "Forward": "forward",
     "forward": "forward",
@@ -113,6 +114,7 @@ if TYPE_CHECKING:
     from insiren.fit.landscape import landscape as landscape
     from insiren.fit.optimise import fit as fit
     from insiren.fit.result import Fit as Fit
+    from insiren.forward import Bins as Bins
     from insiren.forward import Forward as Forward
     from insiren.forward import Parameter as Parameter
     from insiren.forward import Points as Points

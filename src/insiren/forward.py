@@ -203,6 +203,11 @@ class Forward(eqx.Module):
         """Whether any subset of points may be asked for; else only whole tables."""
         return True
 
+    @property
+    def parallel(self) -> bool:
+        """Whether two threads may evaluate it at once; see `simulate.lswt.after` for what may not."""
+        return False
+
     def describe(self) -> dict[str, Any]:
         """What a report should say of it: "model", "forward", and numbers such as its quadrature."""
         return {"model": type(self).__name__, "forward": "callable"}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any, get_args
 
 import numpy as np
@@ -22,6 +22,7 @@ from insiren.data.background import savgol_background
 from insiren.data.spectrum import Measured, measured
 from insiren.errors import FitError
 from insiren.fit.answer import answer_at
+from insiren.fit.beside import Beside
 from insiren.fit.descent import BATCH, RATE, STEPS, descend
 from insiren.fit.objective import BACKGROUNDS, Background, Kind, poisson_weights, profile, target
 from insiren.fit.problem import Choice, Problem, choose
@@ -99,7 +100,7 @@ def fit(
     problem = Problem(ready, (ready,) * len(maps), tuple(m.points for m in maps), targets, choice, kind)
     if preset == "paper":
         return _paper(problem, maps, background, starts, seed, dark, progress)
-    with ThreadPoolExecutor(1) as beside:  # compiles what comes next while this thread searches
+    with Beside(problem.forward.parallel) as beside:  # compiles what comes next while this thread searches
         ends, agree, prepared = _search(problem, starts, seed, progress, beside)
         progress("compile", 0.0)
         problem = prepared.result()
@@ -190,7 +191,7 @@ def _check_options(kind: str, background: str, maps: list[Measured], starts: int
 
 
 def _search(
-    problem: Problem, starts: int, seed: int, progress: Progress, beside: ThreadPoolExecutor
+    problem: Problem, starts: int, seed: int, progress: Progress, beside: Beside
 ) -> tuple[list[np.ndarray], int, Future[Problem]]:
     """The best minima of the rough problem, best first, how many raw starts descend to the first, and `_ready`."""
     progress("search", 0.0)

@@ -13,11 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from insiren.errors import UnstableStructure
+from insiren.errors import ModelError, UnstableStructure
 from insiren.forward import POINT, Bins, Forward, Parameter, Parameters, Points
 from insiren.instrument import powder
 from insiren.instrument.grid import RANGE, SharedGrid, shared_grid
-from insiren.instrument.integral import integral
+from insiren.instrument.integral import Integral, integral
 from insiren.instrument.kinematics import kf_over_ki
 from insiren.instrument.lineshape import omega_bose
 from insiren.instrument.profile import profile, thermal_energy, view_sum
@@ -34,6 +34,7 @@ from insiren.model.spec import Model
 from insiren.simulate.chunks import in_chunks
 from insiren.simulate.formfactor import coefficients
 from insiren.simulate.intensity import magnons
+from insiren.simulate.lswt import after, closed_form
 from insiren.simulate.stability import require_stable
 
 GRID_NODES = 8  # in one FWHM; doubling them moves J of La2NiO4 by less than 0.001 meV
@@ -85,6 +86,11 @@ class Exact(Forward):
         """
         if points.Q_abs is not None:
             return self._powder_plan(points, params)
+        if self.model.scattering.powder:
+            raise ModelError(
+                f"{self.model.name} is a powder (scattering.powder), but the points are wavevectors of a crystal. Give "
+                "|Q|, or take powder out of the model."
+            )
         if self.own_nodes == 1:
             return self
         q_fwhm = float(np.asarray(params["q_fwhm"]))
@@ -115,6 +121,10 @@ class Exact(Forward):
                 break
             last, plan = now, dataclasses.replace(plan, rings=int(np.ceil(plan.rings * powder.GROWTH)))
         return dataclasses.replace(plan, rings=min(plan.rings, powder.MOST_RINGS) * self.refine)
+
+    @property
+    def parallel(self) -> bool:
+        return closed_form(self.model)
 
     def describe(self) -> dict[str, Any]:
         axes = self.model.instrument.q_axes
@@ -212,7 +222,8 @@ class Exact(Forward):
             of an average over a range of Q and l the lines.
         """
         grid, weight = self._around(params, place, bins)  # (q, b, …, 3)
-        E, I = in_chunks(lambda Q: self.views(params, Q), _CHUNK, grid.reshape(-1, 3))
+        over = None if place.ndim == 1 else integral(self.model)  # a powder has no ranges
+        E, I = in_chunks(lambda Q: self.views(params, Q, over), _CHUNK, grid.reshape(-1, 3))
         shape = (*grid.shape[:-1], -1)
         views = E.shape[1]
         E, I = E.reshape(shape), I.reshape(shape)
@@ -246,31 +257,33 @@ class Exact(Forward):
         whole = (share[:, None] * weight).reshape(-1, *shape)
         return nodes.reshape(len(place), len(share), *shape, 3), jnp.asarray(whole)
 
-    def views(self, params: Parameters, hkl: Float[Array, "q 3"]) -> tuple[Array, Array]:
+    def views(self, params: Parameters, hkl: Float[Array, "q 3"], over: Integral | None) -> tuple[Array, Array]:
         """Energies (meV) and weights of the magnons in each view of a wavevector, (q, v, n).
 
         With a temperature, the magnons that are absorbed stand beside those that are emitted,
         unless the shape of the line carries the Bose factor.
         """
         scattering = self.model.scattering
-        E, I = self._cold(params, hkl)
+        E, I = self._cold(params, hkl, over, 1)
         if scattering.temperature is None or (scattering.damping is not None and scattering.line == "oscillator"):
             return E, I
         kT = thermal_energy(self.model, params)
-        gained, at = self._cold(params, -hkl)
+        gained, at = self._cold(params, after(E, hkl), over, -1)
         return jnp.concatenate([E, -gained], -1), jnp.concatenate(
             [I * omega_bose(E, kT) / E, at * -omega_bose(-gained, kT) / -gained], -1
         )
 
-    def _cold(self, params: Parameters, hkl: Float[Array, "q 3"]) -> tuple[Array, Array]:
-        over = integral(self.model)
-        if over is None or self.model.scattering.powder:
-            E, I = magnons(self.model, params, hkl)
+    def _cold(
+        self, params: Parameters, hkl: Float[Array, "q 3"], over: Integral | None, sign: int
+    ) -> tuple[Array, Array]:
+        """Energies and weights of the magnons that are emitted at the views of ± a wavevector, (q, v, n)."""
+        if over is None:
+            E, I = magnons(self.model, params, sign * hkl)
             return E[:, None], I[:, None]
         foot = over.foot(hkl)
         if over.components is not None:
-            return magnons(self.model, params, foot, jnp.asarray(over.components))
-        E, I = magnons(self.model, params, (foot[:, None] + over.offsets).reshape(-1, 3))
+            return magnons(self.model, params, sign * foot, jnp.asarray(over.components))
+        E, I = magnons(self.model, params, sign * (foot[:, None] + over.offsets).reshape(-1, 3))
         shape = (len(hkl), len(over.offsets), -1)
         return E.reshape(shape), I.reshape(shape)
 
@@ -307,11 +320,16 @@ class _OnGrid(Forward):
     def parameters(self) -> tuple[Parameter, ...]:
         return self.inner.parameters
 
+    @property
+    def parallel(self) -> bool:
+        return self.inner.parallel
+
     def covers(self, params: Parameters) -> bool:
         return self.planned / RANGE <= float(np.asarray(params["q_fwhm"])) <= self.planned * RANGE
 
     def spectrum(self, params: Parameters, points: Points) -> Float[Array, " d"]:
-        E, I = in_chunks(lambda nodes: self.inner.views(params, nodes), _CHUNK, self.grid.nodes)
+        over = integral(self.inner.model)
+        E, I = in_chunks(lambda nodes: self.inner.views(params, nodes, over), _CHUNK, self.grid.nodes)
         beside = zip(self.grid.beside_nodes(E), self.grid.beside_nodes(I), strict=True)
         together = self.inner._together
         flat = lambda x: x.reshape(len(x), -1)  # noqa: E731

@@ -18,6 +18,7 @@ from insiren.model.parameters import evaluate
 from insiren.model.spec import Model
 
 _BIN_NODES = 3  # across an energy bin, where its mean has no closed form
+_STILL = 1e-6  # of the resolution: an oscillator changes no more than so little this close to ω = 0
 _UNROLL = 4  # lines written out one by one before a loop takes over
 
 
@@ -49,7 +50,8 @@ class Profile(eqx.Module):
     def _at(self, omega: Array, energy: Array, fwhm: Array) -> Array:
         if self.line == "lorentzian":
             return voigt(omega, energy, fwhm, self.damping)
-        return resolved_oscillator(omega, energy, fwhm, self.damping) * bose(omega, self.kT)
+        beside = jnp.where(jnp.abs(omega) < _STILL * fwhm, _STILL * fwhm, omega)  # where 0 times infinity has its limit
+        return resolved_oscillator(beside, energy, fwhm, self.damping) * bose(beside, self.kT)
 
 
 def profile(model: Model, params: Parameters, omega_bin: float) -> Profile:

@@ -38,6 +38,10 @@ class PathSmeared(Forward):
     def exact(self) -> Forward | None:
         return None if self.inner.exact is None else PathSmeared(self.inner.exact, self.sigma)
 
+    @property
+    def parallel(self) -> bool:
+        return self.inner.parallel
+
     def given(self, fixed: Mapping[str, float]) -> Forward:
         return PathSmeared(self.inner.given(fixed), self.sigma)
 

@@ -18,7 +18,7 @@ from insiren.model.hamiltonian import g_tensors
 from insiren.model.parameters import evaluate
 from insiren.model.spec import Model
 from insiren.simulate.chunks import in_chunks
-from insiren.simulate.lswt import amplitudes, block_lines, bogoliubov, branch_wavevectors, hamiltonian, weights
+from insiren.simulate.lswt import after, amplitudes, block_lines, bogoliubov, branch_wavevectors, hamiltonian, weights
 from insiren.simulate.stability import require_stable
 
 # Matrix elements of H diagonalised at once: 1 MiB, which stays in the second cache. With 64 × 64 matrices the
@@ -98,6 +98,8 @@ def magnons(
     g = g_tensors(model, params) if model.scattering.form_factor else None
     found = []
     for domain in domains(model):
+        if found:
+            W = after(found[-1][0], W)
         E, I = in_chunks(functools.partial(_magnons, model, domain, W, g, P), _chunk(W), hkl)
         found.append((model.scattering.Zc * E, I * evaluate(domain.fraction, params)))
     E, I = (jnp.concatenate(parts, -1) for parts in zip(*found, strict=True))

@@ -46,6 +46,10 @@ class Surrogate(Forward):
     def exact(self) -> Exact:
         return self.simulator
 
+    @property
+    def parallel(self) -> bool:
+        return self.simulator.parallel  # which decides where the structure is stable
+
     def logarithm(self, params: Parameters, points: Points) -> Float[Array, " d"]:
         """log(1 + c S) at the points."""
         folded = self.domain.fold(points.hkl)[points.index]
