@@ -72,7 +72,9 @@ class Exact(Forward):
     @property
     def draft(self) -> Exact:
         """The same with fewer nodes."""
-        return dataclasses.replace(self, refine=1, own_nodes=min(self.own_nodes, _DRAFT_NODES))
+        return dataclasses.replace(
+            self, refine=1, own_nodes=min(self.own_nodes, _DRAFT_NODES), rings=2 * powder.FIRST_RINGS
+        )
 
     def given(self, fixed: Mapping[str, float]) -> Exact:
         """The same for fixed parameters: without Q broadening there is one node."""
