@@ -12,7 +12,7 @@ import pytest
 import systems
 from insiren.forward import Points
 from insiren.instrument.exact import exact
-from insiren.model.spec import Model
+from insiren.model.spec import Model, load_model
 from insiren.simulate import lswt
 
 NEAR_M = [0.501, 0.5, 0.0]  # 1e-3 r.l.u. from the Goldstone point, where S ∝ 1/ω
@@ -112,3 +112,54 @@ def test_the_derivative_in_the_width_of_the_shared_grid_agrees_with_finite_diffe
     weight = np.linspace(-1, 1, len(points))
     reverse = jax.jit(jax.grad(lambda x: weight @ grid.spectrum(params | {"q_fwhm": x}, points)))(0.07)
     np.testing.assert_allclose(reverse, weight @ np.asarray(derivative), rtol=1e-8)
+
+
+def everything() -> Model:
+    """A canted pair of spins with each kind of coupling, found by minimising its energy."""
+    names = {"J": 1.0, "D": 0.2, "K": 0.15, "G": 0.1, "A": -0.3, "B": 3.0, "g": 2.1}
+    return Model.from_dict({
+        "name": "everything",
+        "crystal": {"a": 3.0, "b": 4.0, "c": 5.0},
+        "site": [
+            {"position": [0, 0, 0], "spin": 1.5, "g": [["g", 0, 0], [0, 2.0, 0], [0, 0, 2.2]], "ion": "Cr3"},
+            {"position": [0.5, 0.4, 0.1], "spin": 1.0, "ion": "Ni2"},
+        ],
+        "bond": [
+            {"i": 0, "j": 1, "offset": [0, 0, 0], "exchange": "J", "dm": [0, 0, "D"]},
+            {"i": 1, "j": 0, "offset": [1, 0, 0], "exchange": "J/2", "kitaev": {"K": "K", "Gamma": "G", "axis": "x"}},
+            {"i": 0, "j": 0, "offset": [0, 1, 0], "exchange": -0.4},
+            {"i": 1, "j": 1, "offset": [0, 0, 1], "exchange": -0.3},
+        ],
+        "anisotropy": [{"site": 0, "matrix": [["A", 0, 0], [0, 0, 0], [0, 0, 0.1]]}],
+        "field": {"B": [0, 0.2, "B"]},
+        "structure": {"directions": "minimise"},
+        "parameters": {name: systems.parameter(value) for name, value in names.items()},
+        "scattering": {"form_factor": True},
+        "instrument": {"resolution": {"constant": 0.6}},
+    })  # fmt: skip
+
+
+def spiral() -> Model:
+    """The 120° structure of the triangular lattice in its rotating frame, with an easy plane."""
+    content = load_model("triangular").model_dump(exclude_none=True)
+    content["anisotropy"] = [{"site": 0, "matrix": [[0, 0, 0], [0, 0, 0], [0, 0, "D"]]}]
+    content["parameters"]["D"] = systems.parameter(0.2)
+    return Model.from_dict(content)
+
+
+@pytest.mark.parametrize("kind", ["every coupling", "single k"])
+def test_derivatives_in_every_kind_of_parameter_agree_with_finite_differences(kind: str):
+    model = everything() if kind == "every coupling" else spiral()
+    steps = {p.name: 1e-3 * max(1.0, abs(p.value)) for p in model.all_parameters if p.name != "q_fwhm"}
+    hkl = np.array(
+        [[0.11, 0.27, 0.0], [0.301, 0.2, 0.4], [1 / 3 + 1e-3, 1 / 3, 0.0]]
+    )  # the last near a Goldstone point
+    points = Points.table(hkl, np.linspace(0.5, 14.0 if kind == "every coupling" else 30.0, 25))
+    params = {p.name: jnp.asarray(p.value) for p in model.all_parameters} | {"q_fwhm": jnp.asarray(0.0)}
+    value, slope = jax.jit(spectrum(model, points)), jax.jit(jax.jacfwd(spectrum(model, points)))(params)
+    assert len(steps) >= 3
+    for name, step in steps.items():
+        wanted = richardson(lambda x, name=name: np.asarray(value(params | {name: x})), float(params[name]), step)
+        size = np.max(np.abs(wanted))
+        assert size > 0
+        np.testing.assert_allclose(slope[name] / size, wanted / size, rtol=0, atol=1e-6, err_msg=name)
