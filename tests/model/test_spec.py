@@ -115,12 +115,9 @@ def test_bundled_models_load_and_are_stable_at_their_defaults(name: str):
 
 def test_the_gap_model_differs_from_the_paper_only_in_what_it_adds():
     plain, gap = load_model("la2nio4"), load_model("la2nio4-gap")
-    assert (gap.crystal, gap.site, gap.bond, gap.instrument) == (
-        plain.crystal,
-        plain.site,
-        plain.bond,
-        plain.instrument,
-    )
+    assert (gap.crystal, gap.bond) == (plain.crystal, plain.bond)
+    assert [s.model_copy(update={"ion": None}) for s in gap.site] == list(plain.site)
+    assert (gap.instrument.resolution, gap.instrument.q_axes) == (plain.instrument.resolution, plain.instrument.q_axes)
     assert not any(p.free for p in gap.all_parameters if p.name in ("Dz", "Dx"))
     assert gap.scattering.correlation == "perp" and gap.scattering.Zc == plain.scattering.Zc
 
