@@ -1,11 +1,14 @@
 """The measured spectrum: a scipp.DataArray with agreed coordinates, and its plain arrays for a fit.
 
 An image has dims ("Q", "energy_transfer"), with h, k, l along Q and `energy_transfer` in meV along
-the other. A list of points has the one dim "point" and all four coordinates along it. Variances are
+the other. A list of points has the one dim "point" and all four coordinates along it. A powder has
+the coordinate `Q_abs` in 1/Å in place of h, k, l. Variances are
 σ². Masks say which pixels to leave out, NaN is missing. Where neutrons were counted, the coordinates
 `counts` and `norm` hold them: a pixel of intensity I expects norm · I counts. Scalar coordinates
-record what the reader knows: `sigma_floor` and `sigma_max` (how it advises to treat σ) and `assumed`
-(its assumptions, one a line).
+record what the reader knows: `sigma_floor` and `sigma_max` (how it advises to treat σ), `assumed`
+(its assumptions, one a line), and the bin around each pixel: `bin_omega` in meV, `bin_Q_abs` in 1/Å
+and `bins_hkl`, text such as "0.1 0 0; 0 0.1 0" with the full edges in r.l.u. It is text so that it
+survives tables, slicing and concatenation, which a matrix does not.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import ArrayLike
 
 from insiren.errors import DataError
-from insiren.forward import Points
+from insiren.forward import Bins, Points
 
 
 class Details(TypedDict, total=False):
@@ -33,6 +36,7 @@ class Details(TypedDict, total=False):
         assumed: what a reader took for granted, a sentence each.
         sigma_floor: σ below this should be raised to it, in the data's unit.
         sigma_max: pixels with σ above this should be left out, in the data's unit.
+        bins: over what each pixel is averaged.
     """
 
     missing: ArrayLike | None
@@ -41,6 +45,7 @@ class Details(TypedDict, total=False):
     assumed: Sequence[str]
     sigma_floor: float | None
     sigma_max: float | None
+    bins: Bins | None
 
 
 class Measured(eqx.Module):
@@ -82,60 +87,84 @@ class Measured(eqx.Module):
 
 def image(
     name: str,
-    hkl: ArrayLike,
+    hkl: ArrayLike | None,
     omega: ArrayLike,
     intensity: ArrayLike,
     sigma: ArrayLike | None,
+    *,
+    Q_abs: ArrayLike | None = None,
     **details: Unpack[Details],
 ) -> sc.DataArray:
     """A spectrum on a grid of wavevectors and energies.
 
     Args:
         name: of the data set.
-        hkl: wavevectors in r.l.u., shape (q, 3); repeats are kept.
+        hkl: wavevectors in r.l.u., shape (q, 3), repeats are kept; None for a powder.
         omega: energy transfer in meV, shape (w,).
         intensity: shape (q, w); NaN is missing.
         sigma: standard deviations, shape (q, w), or None where there are none.
+        Q_abs: |Q| of a powder in 1/Å, shape (q,), in place of hkl.
         **details: see `Details`.
 
     Raises:
         DataError: shapes disagree, or σ is negative.
     """
-    hkl, omega = np.asarray(hkl, float), np.asarray(omega, float)
-    if hkl.ndim != 2 or hkl.shape[1] != 3 or omega.ndim != 1:
-        raise DataError(f"{name}: an image needs hkl (q, 3) and omega (w,), not {hkl.shape} and {omega.shape}.")
-    sizes = {"Q": len(hkl), "energy_transfer": len(omega)}
-    return _labelled(name, sizes, hkl, omega, intensity, sigma, **details)
+    where, shape, needed = _wavevectors(name, hkl, Q_abs)
+    omega = np.asarray(omega, float)
+    if len(shape) != needed or shape[1:] not in ((3,), ()) or omega.ndim != 1:
+        what = "hkl (q, 3)" if Q_abs is None else "Q_abs (q,)"
+        raise DataError(f"{name}: an image needs {what} and omega (w,), not {shape} and {omega.shape}.")
+    sizes = {"Q": shape[0], "energy_transfer": len(omega)}
+    return _labelled(name, sizes, where, omega, intensity, sigma, **details)
 
 
 def point_list(
     name: str,
-    hkl: ArrayLike,
+    hkl: ArrayLike | None,
     omega: ArrayLike,
     intensity: ArrayLike,
     sigma: ArrayLike | None,
+    *,
+    Q_abs: ArrayLike | None = None,
     **details: Unpack[Details],
 ) -> sc.DataArray:
     """A spectrum at points that form no grid.
 
     Args:
         name: of the data set.
-        hkl: wavevector of each point in r.l.u., shape (d, 3).
+        hkl: wavevector of each point in r.l.u., shape (d, 3); None for a powder.
         omega: energy transfer of each point in meV, shape (d,).
         intensity: shape (d,); NaN is missing.
         sigma: standard deviations, shape (d,), or None where there are none.
+        Q_abs: |Q| of each point of a powder in 1/Å, shape (d,), in place of hkl.
         **details: see `Details`.
 
     Raises:
         DataError: shapes disagree, or σ is negative.
     """
-    hkl, omega = np.asarray(hkl, float), np.asarray(omega, float)
-    if hkl.shape != (omega.size, 3) or omega.ndim != 1:
-        raise DataError(f"{name}: a list of points needs hkl (d, 3) and omega (d,), not {hkl.shape} and {omega.shape}.")
-    return _labelled(name, {"point": len(omega)}, hkl, omega, intensity, sigma, **details)
+    where, shape, needed = _wavevectors(name, hkl, Q_abs)
+    omega = np.asarray(omega, float)
+    if omega.ndim != 1 or shape != (omega.size, 3)[:needed]:
+        what = "hkl (d, 3)" if Q_abs is None else "Q_abs (d,)"
+        raise DataError(f"{name}: a list of points needs {what} and omega (d,), not {shape} and {omega.shape}.")
+    return _labelled(name, {"point": len(omega)}, where, omega, intensity, sigma, **details)
 
 
-def _labelled(name, sizes, hkl, omega, intensity, sigma, **details: Unpack[Details]) -> sc.DataArray:
+Wavevectors = dict[str, tuple[np.ndarray, str | None]]
+
+
+def _wavevectors(name: str, hkl: ArrayLike | None, Q_abs: ArrayLike | None) -> tuple[Wavevectors, tuple[int, ...], int]:
+    """Coordinates by name with their units, the shape that was given, and how many axes it needs."""
+    if (hkl is None) == (Q_abs is None):
+        raise DataError(f"{name}: a spectrum has wavevectors hkl or, for a powder, Q_abs. Give one of them.")
+    if hkl is None:
+        Q = np.asarray(Q_abs, float)
+        return {"Q_abs": (Q, "1/angstrom")}, Q.shape, 1
+    vectors = np.asarray(hkl, float)
+    return {c: (vectors[..., i], None) for i, c in enumerate("hkl") if i < vectors.shape[-1]}, vectors.shape, 2
+
+
+def _labelled(name, sizes, where: Wavevectors, omega, intensity, sigma, **details: Unpack[Details]) -> sc.DataArray:
     dims, shape = list(sizes), tuple(sizes.values())
 
     def shaped(what: str, values: ArrayLike, dtype: type = float) -> np.ndarray:
@@ -155,7 +184,7 @@ def _labelled(name, sizes, hkl, omega, intensity, sigma, **details: Unpack[Detai
         if negative := int(np.sum((errors < 0) & ~absent)):
             raise DataError(f"{name}: {negative} standard deviations are negative. Correct them, or mask those pixels.")
         variances = errors**2
-    coords = {c: sc.array(dims=dims[:1], values=hkl[:, i]) for i, c in enumerate("hkl")}
+    coords = {c: sc.array(dims=dims[:1], values=x, unit=unit or "one") for c, (x, unit) in where.items()}
     coords["energy_transfer"] = sc.array(dims=dims[-1:], values=omega, unit="meV")
     for key in ("counts", "norm"):
         if (counted := details.get(key)) is not None:
@@ -165,8 +194,54 @@ def _labelled(name, sizes, hkl, omega, intensity, sigma, **details: Unpack[Detai
             coords[key] = sc.scalar(float(advice))
     if assumed := details.get("assumed"):
         coords["assumed"] = sc.scalar("\n".join(assumed))
+    coords |= _bin_coords(details.get("bins") or Bins())
     data = sc.array(dims=dims, values=values, variances=variances)
     return sc.DataArray(data, coords=coords, masks={"missing": sc.array(dims=dims, values=absent)}, name=name)
+
+
+def _bin_coords(bins: Bins) -> dict[str, sc.Variable]:
+    coords = {}
+    if bins.hkl:
+        coords["bins_hkl"] = sc.scalar("; ".join(" ".join(repr(float(x)) for x in edge) for edge in bins.hkl))
+    if bins.Q_abs:
+        coords["bin_Q_abs"] = sc.scalar(float(bins.Q_abs), unit="1/angstrom")
+    if bins.omega:
+        coords["bin_omega"] = sc.scalar(float(bins.omega), unit="meV")
+    return coords
+
+
+def _bins(data: sc.DataArray) -> Bins:
+    """The bin around each pixel, as `_bin_coords` or a table has written it."""
+    there = {key: data.coords[key] for key in ("bins_hkl", "bin_Q_abs", "bin_omega") if key in data.coords}
+    try:
+        edges = [edge.split() for edge in str(there["bins_hkl"].value).split(";")] if "bins_hkl" in there else []
+        hkl = tuple((float(h), float(k), float(l)) for h, k, l in edges)
+        # A table keeps scalars as text, in the unit of the package.
+        Q_abs, omega = (
+            float(there[key].value if isinstance(there[key].value, str) else there[key].to(unit=unit).value)
+            if key in there
+            else 0.0
+            for key, unit in (("bin_Q_abs", "1/angstrom"), ("bin_omega", "meV"))
+        )
+    except (ValueError, sc.UnitError, sc.DimensionError) as error:
+        raise DataError(
+            f"{data.name}: the bin around a pixel cannot be read from {', '.join(there)} ({error}). Write bins_hkl as "
+            '"h k l; h k l", bin_omega in meV and bin_Q_abs in 1/Å, or drop these coordinates.'
+        ) from None
+    numbers = np.array([*np.ravel(hkl), Q_abs, omega])
+    if not (np.isfinite(numbers).all() and Q_abs >= 0 and omega >= 0):
+        raise DataError(f"{data.name}: the bin {hkl}, {Q_abs} 1/Å, {omega} meV is not of finite, positive widths.")
+    return Bins(hkl, Q_abs, omega)
+
+
+def is_powder(data: sc.DataArray) -> bool:
+    """Whether a spectrum has |Q| in place of wavevectors."""
+    return "Q_abs" in data.coords and not any(c in data.coords for c in "hkl")
+
+
+def _places(data: sc.DataArray) -> tuple[str, ...]:
+    """Names of the coordinates along Q."""
+    return ("Q_abs",) if is_powder(data) else ("h", "k", "l")
 
 
 def is_image(data: sc.DataArray) -> bool:
@@ -180,12 +255,13 @@ def is_image(data: sc.DataArray) -> bool:
             f"{data.name}: dims are {tuple(data.dims)}; a spectrum has ('Q', 'energy_transfer') or ('point',). "
             "Rename or integrate the others."
         )
-    if lacking := [c for c in ("h", "k", "l", "energy_transfer") if c not in data.coords]:
+    needed = (*_places(data), "energy_transfer")
+    if lacking := [c for c in needed if c not in data.coords]:
         raise DataError(
             f"{data.name}: without the coordinates {', '.join(lacking)} nobody knows where it was measured."
         )
     grid = "point" not in data.dims
-    for c in ("h", "k", "l", "energy_transfer"):
+    for c in needed:
         along = "point" if not grid else c if c == "energy_transfer" else "Q"
         if dict(data.coords[c].sizes) != {along: data.sizes[along]}:
             raise DataError(
@@ -242,13 +318,15 @@ def measured(data: sc.DataArray, sigma_floor: float | None = None, sigma_max: fl
     used = used & (sigma <= sigma_max)
     if not used.any():
         raise DataError(f"{data.name}: every pixel has σ above sigma_max = {sigma_max:g}. Raise sigma_max.")
-    hkl = np.stack([_finite(data, c, None) for c in "hkl"], axis=1)
+    powder = is_powder(data)
+    hkl = None if powder else np.stack([_finite(data, c, None) for c in "hkl"], axis=1)
+    Q_abs = _finite(data, "Q_abs", "1/angstrom") if powder else None
     omega = _finite(data, "energy_transfer", "meV")
     distinct, row = np.unique(omega, return_inverse=True)
     counts, norm = _counted(data, used)
     return Measured(
         name=data.name,
-        points=Points.table(hkl, omega) if grid else Points(hkl, omega),
+        points=(Points.table if grid else Points)(hkl, omega, Q_abs=Q_abs, bins=_bins(data)),
         intensity=np.where(used, data.values, 0.0).ravel(),
         sigma=np.where(used, np.maximum(sigma, sigma_floor or 0.0), 1.0).ravel(),
         used=used.ravel(),
@@ -256,7 +334,7 @@ def measured(data: sc.DataArray, sigma_floor: float | None = None, sigma_max: fl
         n_rows=len(distinct),
         counts=counts,
         norm=norm,
-        shape=(len(hkl), len(omega)) if grid else None,
+        shape=(data.shape[0], data.shape[1]) if grid else None,
         sigma_floor=sigma_floor or None,
         sigma_max=sigma_max if np.isfinite(sigma_max) else None,
         n_masked=int(np.sum(~used)),
@@ -297,7 +375,7 @@ def _refuse(data: sc.DataArray, bad: np.ndarray, what: str, remedy: str = "Corre
     if not bad.any():
         return
     first = np.argwhere(bad)[0]
-    where = " ".join(f"{c} = {data.coords[c].values[first[0]]:g}" for c in "hkl")
+    where = " ".join(f"{c} = {data.coords[c].values[first[0]]:g}" for c in _places(data))
     energy = data.coords["energy_transfer"].values[first[-1]]
     raise DataError(
         f"{data.name}: {int(bad.sum())} unmasked pixels have {what}; the first is {data.dims[0]} {first[0]} "
