@@ -6,6 +6,7 @@ import scipp as sc
 
 from insiren.data.spectrum import image, measured, point_list
 from insiren.errors import DataError
+from insiren.forward import Bins
 
 HKL = np.array([[0.5, 0.5, 0.0], [0.5, 0.0, 0.0], [0.5, 0.0, 0.0]])
 OMEGA = np.array([20.0, 30.0])
@@ -134,3 +135,56 @@ def test_missing_or_strange_coordinates_are_named():
 def test_shapes_that_disagree_are_refused():
     with pytest.raises(DataError, match=r"sigma has shape \(2, 3\)"):
         spectrum(SIGMA.T)
+
+
+def test_the_bin_around_each_pixel_reaches_the_points():
+    bins = Bins(hkl=((0.1, 0.0, 0.0), (-0.05, 1 / 3, 0.0)), omega=0.5)
+    assert measured(spectrum(bins=bins)).points.bins == bins
+    assert measured(spectrum()).points.bins == Bins()
+    other_unit = spectrum(bins=bins)
+    other_unit.coords["bin_omega"] = sc.scalar(500.0, unit="ueV")
+    assert measured(other_unit).points.bins.omega == pytest.approx(0.5)
+
+
+def test_the_bin_is_read_as_text_too():
+    data = spectrum()
+    data.coords["bin_omega"], data.coords["bins_hkl"] = sc.scalar("0.5"), sc.scalar("0.1 0 0; 0 1 0")
+    assert measured(data).points.bins == Bins(hkl=((0.1, 0.0, 0.0), (0.0, 1.0, 0.0)), omega=0.5)
+
+
+@pytest.mark.parametrize(
+    ("coord", "value"),
+    [
+        ("bins_hkl", sc.scalar("0.1 0")),
+        ("bins_hkl", sc.scalar("a b c")),
+        ("bin_omega", sc.scalar(1.0, unit="K")),
+        ("bin_omega", sc.scalar(-1.0, unit="meV")),
+        ("bin_omega", sc.scalar("nan")),
+    ],
+)
+def test_a_bin_that_is_none_is_refused(coord, value):
+    data = spectrum()
+    data.coords[coord] = value
+    with pytest.raises(DataError, match="bin"):
+        measured(data)
+
+
+def test_a_powder_has_the_modulus_of_q_in_place_of_wavevectors():
+    bins = Bins(Q_abs=0.1, omega=2.0)
+    taken = measured(image("powder", None, OMEGA, INTENSITY, SIGMA, Q_abs=[1.0, 2.0, 3.0], bins=bins))
+    np.testing.assert_array_equal(taken.points.Q_abs, [1.0, 2.0, 3.0])
+    assert taken.points.bins == bins and taken.shape == (3, 2) and taken.points.is_table
+    points = measured(point_list("powder", None, [1.0, 2.0], [1.0, 2.0], [1.0, 1.0], Q_abs=[2.0, 2.0]))
+    assert points.points.Q_abs.tolist() == [2.0] and len(points.points) == 2
+    with pytest.raises(DataError, match=r"2 unmasked pixels have σ = 0.*Q_abs = 1"):
+        measured(image("powder", None, OMEGA, [[1.0, 2.0]], [[0.0, 0.0]], Q_abs=[1.0]))
+
+
+def test_wavevectors_and_modulus_exclude_each_other():
+    for hkl, Q_abs in ((None, None), (HKL, [1.0, 2.0, 3.0])):
+        with pytest.raises(DataError, match="Give one of them"):
+            image("test", hkl, OMEGA, INTENSITY, SIGMA, Q_abs=Q_abs)
+    with pytest.raises(DataError, match=r"Q_abs \(q,\) and omega \(w,\), not \(1, 3\)"):
+        image("test", None, OMEGA, INTENSITY, SIGMA, Q_abs=[[1.0, 2.0, 3.0]])
+    with pytest.raises(DataError, match=r"hkl \(d, 3\) and omega \(d,\), not \(2, 3\)"):
+        point_list("test", HKL[:2], [1.0], [1.0], [1.0])

@@ -72,11 +72,11 @@ def _resolve(file: h5py.File, path: str, hops: int = 0) -> Any:
     found: Any = file
     parts = [part for part in path.split("/") if part not in ("", ".")]
     for i, part in enumerate(parts):
-        if not isinstance(found, h5py.Group) or part == ".." or part not in found:
-            link = found.get(part, getlink=True) if isinstance(found, h5py.Group) and part != ".." else None
-            if link is None or not isinstance(link, h5py.SoftLink | h5py.ExternalLink):
-                raise Refused("does not exist")
-        link = found.get(part, getlink=True)
+        key = part.encode("utf-8", "surrogateescape")
+        # HDF5 knows no way up; a link that nothing lies behind is a link all the same.
+        link = found.get(key, getlink=True) if isinstance(found, h5py.Group) and part != ".." else None
+        if link is None:
+            raise Refused("does not exist")
         if isinstance(link, h5py.SoftLink):
             if hops >= HOPS:
                 raise Refused(f"is behind more than {HOPS} links, which may go round in circles")
@@ -84,7 +84,7 @@ def _resolve(file: h5py.File, path: str, hops: int = 0) -> Any:
             return _resolve(file, "/".join([start, link.path, *parts[i + 1 :]]), hops + 1)
         if not isinstance(link, h5py.HardLink):
             raise Refused("is a link to another file, which is never followed; copy the data into one file")
-        found = found[part]
+        found = found[key]
     return found
 
 
@@ -93,7 +93,7 @@ def _described(found: Any) -> dict[str, Any]:
     if isinstance(found, h5py.Group):
         if len(found) > MEMBERS:
             raise Refused(f"has {len(found)} members, more than the {MEMBERS} that any measurement needs")
-        return {"kind": "group", "attrs": attrs, "members": list(found)}
+        return {"kind": "group", "attrs": attrs, "members": [_name(key) for key in found]}
     if not isinstance(found, h5py.Dataset):
         return {"kind": "other", "attrs": attrs}
     if found.is_virtual or found.external:
@@ -107,6 +107,11 @@ def _described(found: Any) -> dict[str, Any]:
         "chunks": list(found.chunks) if found.chunks else None,
         "stored": found.id.get_storage_size(),
     }
+
+
+def _name(key: Any) -> str:
+    """A name that JSON can carry and that finds its object again, whatever bytes it is made of."""
+    return key.decode("utf-8", "surrogateescape") if isinstance(key, bytes) else key
 
 
 def _is_text(dtype: np.dtype) -> bool:

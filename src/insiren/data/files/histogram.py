@@ -12,7 +12,9 @@ from insiren.data.files.axes import Where
 from insiren.data.spectrum import image, point_list
 from insiren.errors import DataError
 
-LARGEST = 100_000_000  # cells that are taken whole: 1.7 GB of values, variances and masks
+LARGEST = 100_000_000  # cells of one array
+ROOM = 1.25e9  # bytes of a spectrum that is taken whole: 7e7 cells in energy and a few hundred thousand in Q
+CELL, WAVEVECTOR = 17, 48  # bytes: a value, its variance and its mask; hkl, and hkl again while it is laid out
 
 Block = tuple[slice, ...]
 
@@ -36,10 +38,12 @@ class Image:
             DataError: there are too many of them.
         """
         size = math.prod(len(a.centres) for a in where.axes)
-        if size > LARGEST:
+        room = CELL * size + WAVEVECTOR * math.prod(len(a.centres) for a in where.along)
+        if room > ROOM:
             raise DataError(
-                f"{name} has {size:.3g} cells, above the {LARGEST:.3g} that are read whole. Take a part of it with cut="
-                '{"h": (0, 1), ...}, or some cells drawn at random with sample=100000.'
+                f"{name} has {size:.3g} cells, which take {room / 1e9:.1f} GB, above the {ROOM / 1e9:.2f} that are "
+                'read whole. Take a part of it with cut={"h": (0, 1), ...}, or some cells drawn at random with '
+                "sample=100000."
             )
         hkl, Q_abs, omega = where.table()
         blank = np.broadcast_to(np.nan, (math.prod(len(a.centres) for a in where.along), len(omega)))

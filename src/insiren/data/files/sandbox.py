@@ -28,8 +28,9 @@ from insiren.errors import DataError
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 HEAD = 1 << 24  # bytes of JSON at most; MEMBERS names and SMALL attributes stay below
-SECONDS = 10.0  # of computing that any request may take,
+SECONDS = 3.0  # of computing that any request may take; honest ones take milliseconds,
 BYTES_PER_SECOND = 2e7  # and what is added for every number read; deflate gives ten times as many
+GRACE = 10.0  # s of wall time until the system has buried a child
 PATIENCE = 6.0  # wall time over computing time, for slow disks and busy machines
 
 
@@ -185,7 +186,7 @@ class Child:
     def _end(self, seconds: float) -> str:
         """Why the child is no more."""
         try:
-            code = self.process.wait(timeout=SECONDS)
+            code = self.process.wait(timeout=GRACE)
         except subprocess.TimeoutExpired:
             code = None
         if code in (-9, -24):  # killed by the watch, or SIGXCPU from the system

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from insiren.data.files import hdf5_server
 from insiren.errors import DataError
 
 if TYPE_CHECKING:
@@ -186,7 +187,12 @@ class Node:
             DataError: it holds no numbers, or declares more than it can have stored.
         """
         self._check_numeric()
-        declared = np.prod(self.shape, dtype=float) * np.dtype(self._facts["dtype"]).itemsize
+        itemsize = np.dtype(self._facts["dtype"]).itemsize
+        declared = np.prod(self.shape, dtype=float) * itemsize
+        if self.chunks and (chunk := math.prod(self.chunks) * itemsize) > hdf5_server.BLOCK:
+            raise self.error(
+                f"is stored in chunks of {chunk:.3g} bytes, above the {hdf5_server.BLOCK} that are decompressed at once"
+            )
         if declared > UNWRITTEN + COMPRESSION * self._facts["stored"]:
             raise self.error(
                 f"declares {declared:.3g} bytes (shape {self.shape}) and stores {self._facts['stored']}: it is "
