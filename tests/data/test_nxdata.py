@@ -69,9 +69,9 @@ def test_a_cut_in_q_needs_its_energy_and_direction(tmp_path):
     path = nxdata(tmp_path / "x.nxs", VALUES[:, 0], [("xi", H, "")], errors=VALUES[:, 0] + 1)
     with pytest.raises(DataError, match=r"called 'xi' in no unit.*give q_direction"):
         read(path)
-    with pytest.raises(DataError, match="Give omega, in meV"):
+    with pytest.raises(DataError, match="Give energy, in meV"):
         read(path, q_direction=(1, 0, 0), q_origin=(0, 0, 0))
-    (data,) = read(path, q_direction=(1, -1, 0), q_origin=(0.5, 0.5, 1), omega=3.0)
+    (data,) = read(path, q_direction=(1, -1, 0), q_origin=(0.5, 0.5, 1), energy=3.0)
     np.testing.assert_array_equal(data.values, VALUES[:, :1])
     np.testing.assert_allclose(data.coords["k"].values, 0.5 - H)
     assert data.coords["energy_transfer"].values.tolist() == [3.0]

@@ -45,7 +45,7 @@ READERS = (
     Reader("a CSV table with the columns h,k,l,E,I,sigma", is_long_csv, read_long_csv),
 )
 
-PLACE = ("q_origin", "Q_abs", "omega")
+PLACE = ("q_origin", "Q_abs", "energy")
 
 # The first that recognises a file reads it, so that plain NXdata, which most others contain, comes last.
 HDF5_READERS = (

@@ -79,12 +79,12 @@ class Place(TypedDict, total=False):
     Attributes:
         q_origin: wavevector in r.l.u. that is added to what the axes give.
         Q_abs: |Q| in 1/Å of a powder's cut in energy.
-        omega: energy transfer in meV of a cut in Q.
+        energy: energy transfer in meV of a cut in Q.
     """
 
     q_origin: Vector | None
     Q_abs: float | None
-    omega: float | None
+    energy: float | None
 
 
 class Where:
@@ -180,13 +180,13 @@ def _crystal(name: str, along: tuple[Axis, ...], given: Place) -> np.ndarray:
 
 
 def _energy(name: str, energy: Axis | None, given: Place) -> np.ndarray:
-    omega = given.get("omega")
+    omega = given.get("energy")
     if energy is None and omega is None:
-        raise DataError(f"{name}: none of its axes is the energy transfer. Give omega, in meV, if it is a cut at one.")
+        raise DataError(f"{name}: none of its axes is the energy transfer. Give energy, in meV, if it is a cut at one.")
     if energy is None:
-        return np.array([scalar(name, "omega", omega)])
+        return np.array([scalar(name, "energy", omega)])
     if omega is not None:
-        raise DataError(f"{name} has an axis of energy transfer, {energy.label}; omega = {omega} contradicts it.")
+        raise DataError(f"{name} has an axis of energy transfer, {energy.label}; energy = {omega} contradicts it.")
     return energy.centres
 
 

@@ -50,7 +50,7 @@ def read_mdhisto(
     lattice: Vector | None = None,
     q_origin: Vector | None = None,
     Q_abs: float | None = None,
-    omega: float | None = None,
+    energy: float | None = None,
 ) -> list[sc.DataArray]:
     """The histogram of a file as an image, or as a list of points drawn from it.
 
@@ -66,7 +66,7 @@ def read_mdhisto(
         lattice: a, b, c in Å and α, β, γ in degrees, where the file has none and needs it.
         q_origin: wavevector in r.l.u. of the zero of the axes, where these are fewer than three.
         Q_abs: |Q| in 1/Å of a powder's cut in energy.
-        omega: energy transfer in meV of a file without such an axis.
+        energy: energy transfer in meV of a file without such an axis.
 
     Raises:
         DataError: the file lacks something, contradicts itself, or holds no measurement.
@@ -76,7 +76,7 @@ def read_mdhisto(
     layout = _layout(entry, lattice)
     where_slices = slices(name, layout.axes, cut)
     axes = [a.part(part.start, part.stop) for a, part in zip(layout.axes, where_slices, strict=True)]
-    where = Where(name, axes, Place(q_origin=q_origin, Q_abs=Q_abs, omega=omega))
+    where = Where(name, axes, Place(q_origin=q_origin, Q_abs=Q_abs, energy=energy))
     cells = Cells(entry / "data", layout.axes, *_normalisation(entry, name, normalisation), layout.per_bin)
     target = Image(name, where, cells.has_errors) if sample is None else Sample(name, where, sample, seed)
     data = cells.pour(where_slices, target)

@@ -59,7 +59,7 @@ def read_nxdata(
     q_direction: Vector | None = None,
     q_origin: Vector | None = None,
     Q_abs: float | None = None,
-    omega: float | None = None,
+    energy: float | None = None,
 ) -> list[sc.DataArray]:
     """Every cut or slice of a file.
 
@@ -70,13 +70,13 @@ def read_nxdata(
         q_direction: r.l.u. of one unit along the axis in Q, where its name does not say.
         q_origin: wavevector in r.l.u. at the zero of the axes.
         Q_abs: |Q| in 1/Å of a powder's cut in energy.
-        omega: energy transfer in meV of a cut in Q.
+        energy: energy transfer in meV of a cut in Q.
 
     Raises:
         DataError: a group lacks something or holds no measurement.
     """
     groups = list(_found(root)) if entry is None else [root.need(entry.strip("/"))]
-    place = Place(q_origin=q_origin, Q_abs=Q_abs, omega=omega)
+    place = Place(q_origin=q_origin, Q_abs=Q_abs, energy=energy)
     names = [name if len(groups) == 1 else f"{name}:{group.path.strip('/')}" for group in groups]
     return [_read(group, one, q_direction, place) for group, one in zip(groups, names, strict=True)]
 

@@ -105,8 +105,8 @@ def _place(data: sc.DataArray, axes: list[Axis], given: Place) -> Place:
             if what is not None and (what.kind != "hkl" or name in ("h", "k", "l")):
                 found[name if what.kind == "hkl" else what.kind] = float(coord.value) * what.factor
     place, kinds = Place(**given), {a.kind for a in axes}
-    if place.get("omega") is None and "energy" not in kinds and "energy" in found:
-        place["omega"] = found["energy"]
+    if place.get("energy") is None and "energy" not in kinds and "energy" in found:
+        place["energy"] = found["energy"]
     if place.get("Q_abs") is None and place.get("q_origin") is None and kinds <= {"energy"} and "Q_abs" in found:
         place["Q_abs"] = found["Q_abs"]
     if place.get("q_origin") is None and any(c in found for c in "hkl") and "Q_abs" not in kinds:

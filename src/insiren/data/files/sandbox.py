@@ -27,6 +27,7 @@ from insiren.data.files.tree import Node, printable
 from insiren.errors import DataError
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
+MATLAB = b"MATLAB"
 HEAD = 1 << 24  # bytes of JSON at most; MEMBERS names and SMALL attributes stay below
 SECONDS = 3.0  # of computing that any request may take; honest ones take milliseconds,
 BYTES_PER_SECOND = 2e7  # and what is added for every number read; deflate gives ten times as many
@@ -45,11 +46,16 @@ class Source(Protocol):
 
 
 def is_hdf5(path: Path) -> bool:
-    """Whether a file has the signature of HDF5, at its start or behind a user block."""
+    """Whether a file has the signature of HDF5, at its start or behind a user block.
+
+    MATLAB's files, which are HDF5 behind a block of text, are another format.
+    """
     if not path.is_file():
         return False
     with path.open("rb") as stream:
-        # The format allows the signature at 0 and at doubling offsets from 512; MATLAB uses 512.
+        if stream.read(len(MATLAB)) == MATLAB:
+            return False
+        # The format allows the signature at 0 and at doubling offsets from 512.
         for offset in (0, 512, 1024, 2048, 4096):
             stream.seek(offset)
             if stream.read(len(SIGNATURE)) == SIGNATURE:

@@ -33,7 +33,7 @@ def read_scipp(
     q_origin: Vector | None = None,
     q_direction: Vector | None = None,
     Q_abs: float | None = None,
-    omega: float | None = None,
+    energy: float | None = None,
 ) -> list[sc.DataArray]:
     """Every data array of a file.
 
@@ -43,12 +43,12 @@ def read_scipp(
         q_origin: wavevector in r.l.u. at the zero of the axes.
         q_direction: r.l.u. of one unit along the axis in Q, where its name does not say.
         Q_abs: |Q| in 1/Å of a powder's cut in energy.
-        omega: energy transfer in meV of a cut in Q.
+        energy: energy transfer in meV of a cut in Q.
 
     Raises:
         DataError: it holds none, or one with coordinates that say nothing.
     """
-    place = Place(q_origin=q_origin, Q_abs=Q_abs, omega=omega)
+    place = Place(q_origin=q_origin, Q_abs=Q_abs, energy=energy)
     arrays = list(_arrays(root, root.attribute("name") or name, DEPTH))
     if not arrays:
         raise root.error(f"was written by scipp and holds a {root.attribute('scipp-type')}, but no data array")
