@@ -1,6 +1,6 @@
 """Reads damaged copies of files of every HDF5 layout: the outcome must be data or a DataError, soon.
 
-python tests/data/mutate_files.py 100000 --seed 3     with FILE... also copies of these
+python tests/data/mutate_files.py 100000 --seed 3 [--also FILE...]
 """
 
 from __future__ import annotations
@@ -147,10 +147,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("n", type=int, help="number of damaged files")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("files", nargs="*", type=Path, help="healthy files to damage too")
+    parser.add_argument("--also", nargs="+", type=Path, default=[], help="healthy files to damage too")
     given = parser.parse_args()
     start = time.monotonic()
-    outcome = campaign(given.n, given.seed, [file.read_bytes() for file in given.files], print)
+    outcome = campaign(given.n, given.seed, [file.read_bytes() for file in given.also], print)
     print(f"{given.n} files of seed {given.seed} in {time.monotonic() - start:.0f} s: {outcome}")
 
 

@@ -103,7 +103,7 @@ def image(
         omega: energy transfer in meV, shape (w,).
         intensity: shape (q, w); NaN is missing.
         sigma: standard deviations, shape (q, w), or None where there are none.
-        Q_abs: |Q| of a powder in 1/Å, shape (q,), in place of hkl.
+        Q_abs: wavenumbers of a powder in 1/Å, shape (q,), in place of hkl.
         **details: see `Details`.
 
     Raises:

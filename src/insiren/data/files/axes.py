@@ -128,9 +128,11 @@ class Where:
 
     def table(self) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray]:
         """Wavevectors (q, 3) in r.l.u. or |Q| (q,) in 1/Å, the other None, and energies (w,) in meV."""
-        counts = [len(a.centres) for a in self.along]
-        Q = self._sum([a.centres.reshape([-1 if j == i else 1 for j in range(len(counts))] + [1]) for i, a in
-                       enumerate(self.along)], tuple(counts))  # fmt: skip
+        counts = tuple(len(a.centres) for a in self.along)
+        # Each axis along its own dimension, and a last one for the components.
+        multiples = [np.expand_dims(a.centres, [i for i in range(len(counts) + 1) if i != own]) for own, a in
+                     enumerate(self.along)]  # fmt: skip
+        Q = self._sum(multiples, counts)
         hkl, Q_abs = self._named(Q.reshape(-1, Q.shape[-1]))
         return hkl, Q_abs, self.omega
 
