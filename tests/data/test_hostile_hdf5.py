@@ -213,6 +213,13 @@ def test_names_that_are_no_text_are_shown_all_the_same(tmp_path):
     assert refused(tmp_path / "x.h5").isprintable()
 
 
+def test_an_attribute_whose_name_is_no_text_does_no_harm(stored):
+    whole = stored.read_bytes()
+    assert b"SaveMDVersion" in whole
+    stored.write_bytes(whole.replace(b"SaveMDVersion", b"Save\xff\xfeVersion"))
+    assert read(stored)[0].sizes["Q"] == 12
+
+
 def test_many_members_and_attributes_are_bounded(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         for i in range(20_001):

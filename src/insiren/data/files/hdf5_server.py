@@ -125,7 +125,7 @@ def _attributes(found: Any) -> dict[str, Any]:
         try:
             where = found.attrs.get_id(name)
             if where.shape is not None and np.prod(where.shape, dtype=float) <= SMALL and where.dtype.itemsize <= TEXT:
-                attrs[name] = _plain(found.attrs[name])
+                attrs[_name(name)] = _plain(found.attrs[name])
         except Exception:
             continue
     return attrs
