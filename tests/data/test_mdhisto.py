@@ -200,7 +200,7 @@ def test_cartesian_axes_become_hkl_by_the_matrix_of_the_file(tmp_path):
 def test_directions_in_inverse_angstrom_need_the_lattice(tmp_path):
     units = ("Angstrom^-1", "in 1.571 A^-1", "r.l.u.", "DeltaE")
     path = mdhisto(tmp_path / "x.nxs", cells(), units=units)
-    with pytest.raises(DataError, match="Give lattice="):
+    with pytest.raises(DataError, match="Give it as --lattice 3"):
         read(path)
     (data,) = read(path, lattice=(4, 4, 5, 90, 90, 90))
     # a* = 2π/4; the unit of K is that of its vector, so that its numbers are r.l.u.

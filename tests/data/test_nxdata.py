@@ -53,7 +53,9 @@ def test_a_powder_is_known_by_the_unit_of_q(tmp_path):
 
 def test_a_cut_in_energy_needs_its_wavevector(tmp_path):
     path = nxdata(tmp_path / "x.nxs", VALUES[0], [("energy", E_EDGES, "meV")], errors=VALUES[0] + 1)
-    with pytest.raises(DataError, match=r"Give q_origin.*or Q_abs in 1/Å if the sample is a powder"):
+    with pytest.raises(
+        DataError, match=r"Give q_origin.*: --q-origin 0.*If the sample is a powder, give Q_abs.*: --hint Q_abs="
+    ):
         read(path)
     (crystal,) = read(path, q_origin=(0.5, 0.5, 0))
     (powder,) = read(path, Q_abs=1.25)

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple, TypedDict
 
 import numpy as np
 
+from insiren.data.files.hints import how
 from insiren.errors import DataError
 from insiren.forward import Bins
 
@@ -173,10 +174,10 @@ def _crystal(name: str, along: tuple[Axis, ...], given: Place) -> np.ndarray:
     if np.linalg.matrix_rank(directions, tol=1e-6) < len(along):
         raise DataError(f"{name}: the axes {labels} are not independent, so that a cell has no one wavevector.")
     if len(along) < 3 and origin is None:
-        remedy = "." if along else ", or Q_abs in 1/Å if the sample is a powder."
+        remedy = "" if along else f" If the sample is a powder, give Q_abs in 1/Å instead: {how('Q_abs')}."
         raise DataError(
-            f"{name}: its axes in Q ({labels}) do not say where it lies along the others. Give q_origin=(h, k, l), the "
-            f"wavevector at the zero of these axes{remedy}"
+            f"{name}: its axes in Q ({labels}) do not say where it lies along the others. Give q_origin, the "
+            f"wavevector in r.l.u. at the zero of these axes: {how('q_origin')}.{remedy}"
         )
     return np.zeros(3) if origin is None else vector(name, "q_origin", origin)
 
@@ -184,7 +185,10 @@ def _crystal(name: str, along: tuple[Axis, ...], given: Place) -> np.ndarray:
 def _energy(name: str, energy: Axis | None, given: Place) -> np.ndarray:
     omega = given.get("energy")
     if energy is None and omega is None:
-        raise DataError(f"{name}: none of its axes is the energy transfer. Give energy, in meV, if it is a cut at one.")
+        raise DataError(
+            f"{name}: none of its axes is the energy transfer. Give energy, in meV, if it is a cut at one: "
+            f"{how('energy')}."
+        )
     if energy is None:
         return np.array([scalar(name, "energy", omega)])
     if omega is not None:

@@ -9,6 +9,7 @@ import numpy as np
 import scipp as sc
 
 from insiren.data.files.axes import Where
+from insiren.data.files.hints import how
 from insiren.data.spectrum import image, point_list
 from insiren.errors import DataError
 
@@ -42,8 +43,7 @@ class Image:
         if room > ROOM:
             raise DataError(
                 f"{name} has {size:.3g} cells, which take {room / 1e9:.1f} GB, above the {ROOM / 1e9:.2f} that are "
-                'read whole. Take a part of it with cut={"h": (0, 1), ...}, or some cells drawn at random with '
-                "sample=100000."
+                f"read whole. Take a part of it: {how('cut')}; or some cells drawn at random: {how('sample')}."
             )
         hkl, Q_abs, omega = where.table()
         blank = np.broadcast_to(np.nan, (math.prod(len(a.centres) for a in where.along), len(omega)))

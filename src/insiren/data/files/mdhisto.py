@@ -14,6 +14,7 @@ import scipp as sc
 from insiren.data.files.axes import Axis, Place, Vector, Where, axis, vector
 from insiren.data.files.axis_names import energy_factor, is_inverse_angstrom, meaning
 from insiren.data.files.cut import slices
+from insiren.data.files.hints import how
 from insiren.data.files.histogram import Image, Sample, described
 from insiren.data.files.mdhisto_cells import Cells, Normalisation
 from insiren.data.files.orientation import as_text, reciprocal
@@ -147,7 +148,7 @@ def _axis(entry: Node, node: Node, n: int, lattice: Vector | None) -> Axis:
 def _lattice(entry: Node, node: Node, given: Vector | None) -> Vector:
     found = _stored_lattice(entry)
     if given is None and found is None:
-        raise node.error("is in 1/Å, and the file has no lattice. Give lattice=(a, b, c, alpha, beta, gamma)")
+        raise node.error(f"is in 1/Å, and the file has no lattice. Give it as {how('lattice')}")
     return given if given is not None else found if found is not None else ()
 
 
@@ -201,7 +202,9 @@ def _normalisation(
         return "none", "absent"
     number = stored.number()
     if number not in (0, 1, 2):
-        raise stored.error(f"is {number:g}, where 0 (none), 1 (volume) or 2 (num_events) is known. Give normalisation")
+        raise stored.error(
+            f"is {number:g}, where 0 (none), 1 (volume) or 2 (num_events) is known. Give {how('normalisation')}"
+        )
     return NORMALISATIONS[int(number)], "stored"
 
 

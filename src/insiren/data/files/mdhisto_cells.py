@@ -9,6 +9,7 @@ import numpy as np
 import scipp as sc
 
 from insiren.data.files.axes import Axis
+from insiren.data.files.hints import how
 from insiren.data.files.histogram import Image, Sample
 from insiren.data.files.tree import Node
 
@@ -174,16 +175,16 @@ class Cells:
             "stored": "as visual_normalization says",
             "absent": "assumed, since the file has no visual_normalization",
         }[self.origin]
-        how = {
+        meant = {
             "none": "signal is an intensity, not divided by num_events",
             "volume": "signal is a density up to a constant; cells without events are missing",
             "num_events": "signal and errors are divided by num_events; cells without events are missing",
         }[self.normalisation]
-        self.assumed.append(f"{how} ({by})")
+        self.assumed.append(f"{meant} ({by})")
         if self.origin == "absent" and self.most > 1:
             self.assumed.append(
                 f"num_events goes up to {self.most:g}; if the signal is a sum over them, read it with "
-                'normalisation="num_events"'
+                f"{how('normalisation')}"
             )
         if self.per_bin:
             self.assumed.append(

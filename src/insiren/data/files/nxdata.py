@@ -12,6 +12,7 @@ import scipp as sc
 
 from insiren.data.files.axes import Axis, Place, Vector, Where, axis, vector
 from insiren.data.files.axis_names import is_inverse_angstrom, meaning
+from insiren.data.files.hints import how
 from insiren.data.files.histogram import Image, described
 from insiren.data.files.tree import Node
 
@@ -84,7 +85,7 @@ def read_nxdata(
 def _read(group: Node, name: str, q_direction: Vector | None, place: Place) -> sc.DataArray:
     signal = _signal(group)
     if signal is None or len(signal.shape) not in DIMENSIONS:
-        raise group.error("has no signal of one or two dimensions. Name another group with entry")
+        raise group.error(f"has no signal of one or two dimensions. Name another group: {how('entry')}")
     names = _axis_names(group, signal)
     axes = [
         _axis(group, key, n, None if q_direction is None else vector(name, "q_direction", q_direction))
@@ -135,8 +136,8 @@ def _axis(group: Node, key: str, n: int, q_direction: np.ndarray | None) -> Axis
         return axis(key, "hkl", node.numbers(), n, what, q_direction)
     raise node.error(
         f"is called {key!r} in {unit or 'no unit'}, which does not say what it measures. Known are h, k, l, [H,H,0] "
-        "and the like, Q in 1/Å for a powder, and energy in meV; for another direction give q_direction=(h, k, l), "
-        "the wavevector in r.l.u. of one unit along it, and q_origin"
+        "and the like, Q in 1/Å for a powder, and energy in meV; for another direction give q_direction, the "
+        f"wavevector in r.l.u. of one unit along it, and q_origin: {how('q_direction', 'q_origin')}"
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import scipp as sc
 
 from insiren.data.files.axes import Vector, axis, scalar
+from insiren.data.files.hints import how
 from insiren.data.files.histogram import LARGEST, described
 from insiren.data.files.orientation import as_text, orientation, reciprocal
 from insiren.data.files.powder import powder_map
@@ -77,12 +78,14 @@ def read_nxspe(
             raise DataError(f"{name}: q_step bins a powder, but lattice, u and v say that it is a crystal.")
         data = _crystal(name, pixels, lattice, u, v, psi)
     elif len(lacking) < len(orienting):
-        raise DataError(f"{name}: a single crystal needs lattice, u and v; {', '.join(lacking)} is not given.")
+        raise DataError(
+            f"{name}: a single crystal needs lattice, u and v; {', '.join(lacking)} is not given. Give {how(*lacking)}."
+        )
     else:
         if psi is not None:
-            raise DataError(f"{name}: psi = {psi} orients a crystal. Give lattice, u and v too.")
+            raise DataError(f"{name}: psi = {psi} orients a crystal. Give {how(*orienting)} too.")
         angle = "" if np.isnan(pixels.psi) else f" (psi = {pixels.psi:g}°)"
-        pixels.assumed.append(f"a powder, since no lattice, u and v are given{angle}")
+        pixels.assumed.append(f"a powder{angle}; --lattice, --u and --v (and --psi) make it a single crystal")
         data = powder_map(name, pixels, modulus(name, pixels.detectors, pixels.energy.centres), q_step)
     facts: dict[str, float | str] = {}
     if not pixels.detectors.indirect:
@@ -147,14 +150,16 @@ def _fixed(info: Node, name: str, n: int, Ei: float | None, geometry: str | None
     if Ei is not None:
         values = np.array([scalar(name, "Ei", Ei)])
     if len(values) not in (1, n) or not np.all(np.isfinite(values) & (values > 0)):
-        raise DataError(f"{name}: the file does not say the incident energy ({len(values)} values). Give Ei, in meV.")
+        raise DataError(
+            f"{name}: the file does not say the incident energy ({len(values)} values). Give Ei, in meV: {how('Ei')}."
+        )
     return np.broadcast_to(values, (n,)), bool(indirect)
 
 
 def _crystal(name: str, pixels: Pixels, lattice: Vector, u: Vector, v: Vector, psi: float | None) -> sc.DataArray:
     angle = pixels.psi if psi is None else scalar(name, "psi", psi)
     if np.isnan(angle):
-        raise DataError(f"{name}: the file does not say the angle of the crystal. Give psi, in degrees.")
+        raise DataError(f"{name}: the file does not say the angle of the crystal. Give psi, in degrees: {how('psi')}.")
     pixels.assumed.append(f"u lies at psi = {angle:g}° from ki, anticlockwise seen from above")
     B = reciprocal(name, lattice)
     omega = pixels.energy.centres

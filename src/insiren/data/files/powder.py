@@ -39,7 +39,7 @@ def powder_map(name: str, pixels: Pixels, Q: np.ndarray, step: float | None) -> 
         raise DataError(f"{name}: all {there.size} pixels are masked, zero or NaN, so that nothing was measured.")
     if step is None:
         step = _usual(Q, there)
-        pixels.assumed.append(f"bins of {step:g} 1/Å in |Q|; q_step changes that")
+        pixels.assumed.append(f"bins of {step:g} 1/Å in |Q|; --q-step changes it")
     step = scalar(name, "q_step", step)
     if not step > 0:
         raise DataError(f"{name}: q_step = {step:g} 1/Å is not a positive width.")
@@ -57,7 +57,13 @@ def powder_map(name: str, pixels: Pixels, Q: np.ndarray, step: float | None) -> 
     n = total(None)
     with np.errstate(all="ignore"):
         mean, variance = total(pixels.intensity[there]) / n, total(pixels.variance[there]) / n**2
-        variance = np.where((n > 0) & (variance == 0), (_worth(pixels) / n) ** 2, variance)
+        empty = (n > 0) & (variance == 0)
+        variance = np.where(empty, (_worth(pixels) / n) ** 2, variance)
+    if empty.any():
+        pixels.assumed.append(
+            f"{int(empty.sum())} bins had σ = 0, as where nothing is caught: their σ is what one neutron is worth, "
+            "the geometric mean of σ²/I at their energy"
+        )
     centres = (first + np.arange(bins) + 0.5) * step
     around = Bins(Q_abs=step, omega=pixels.energy.width)
     # An error that even the worth of a neutron does not give is not known.

@@ -7,6 +7,7 @@ import scipp as sc
 
 from insiren.data.files.axes import Axis, Place, Vector, Where, axis, vector
 from insiren.data.files.axis_names import Meaning, is_inverse_angstrom, meaning
+from insiren.data.files.hints import how
 from insiren.data.files.histogram import Image, described
 from insiren.data.spectrum import is_image, left_out
 from insiren.errors import DataError
@@ -92,7 +93,7 @@ def _axis(data: sc.DataArray, dim: str, q_direction: Vector | None) -> Axis:
     raise DataError(
         f"{data.name}: no one coordinate says what the dimension {dim!r} measures (there are: {there}). It needs h, k "
         "or l, a direction such as [H,H,0], Q in 1/angstrom for a powder, or energy_transfer in meV; for another "
-        "direction give q_direction=(h, k, l) and q_origin."
+        f"direction give q_direction and q_origin: {how('q_direction', 'q_origin')}."
     )
 
 

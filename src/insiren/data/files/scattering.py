@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from insiren.data.files.axes import Axis
+from insiren.data.files.hints import how
 from insiren.errors import DataError
 
 # E = ħ²k²/2m in meV for k in 1/Å. Source: CODATA 2018.
@@ -68,8 +69,8 @@ def wavenumbers(name: str, detectors: Detectors, omega: np.ndarray) -> tuple[np.
         which, sign = ("Ef", "lose") if detectors.indirect else ("Ei", "gain")
         raise DataError(
             f"{name}: with {which} = {np.min(fixed):g} meV no neutron is left at an energy transfer of "
-            f"{omega[np.argmin(other.min(0))]:g} meV. Give the right Ei, or geometry"
-            f'="{"direct" if detectors.indirect else "indirect"}" if neutrons {sign} energy against a fixed one.'
+            f"{omega[np.argmin(other.min(0))]:g} meV. Give the right Ei ({how('Ei')}), or --hint geometry="
+            f"{'direct' if detectors.indirect else 'indirect'} if neutrons {sign} energy against a fixed one."
         )
     k_fixed, k_other = np.sqrt(fixed / MEV), np.sqrt(other / MEV)
     return (k_other, k_fixed) if detectors.indirect else (k_fixed, k_other)
