@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import scipp as sc
 
 from insiren.data import fetch as fetching
 from insiren.data.files import write
@@ -28,6 +29,38 @@ def test_what_a_file_lacks_is_asked_for_and_taken_from_the_options(insiren, colu
     assert json.loads(insiren("inspect", columns, "--q-direction", "powder", "--json", "-").out)["data"][0]["Q_abs"]
 
 
+@pytest.fixture
+def histogram(tmp_path):
+    """A histogram of 4 wavevectors along (h, 0, 1) and 5 energies."""
+    hkl = np.array([0.0, 0.0, 1.0]) + np.arange(4)[:, None] * np.array([0.5, 0.0, 0.0])
+    write(image("cut", hkl, np.arange(1.0, 6.0), np.ones((4, 5)), np.ones((4, 5))), tmp_path / "cut.nxs")
+    return "cut.nxs"
+
+
+def test_a_part_of_a_histogram_is_read(insiren, histogram):
+    said = insiren("inspect", histogram, "--cut", "h=0.4:1.1; [0,0,L]=1; E=2:4", "--json", "-")
+    (entry,) = json.loads(said.out)["data"]
+    assert entry["shape"] == [2, 3] and entry["h"] == [0.5, 1.0] and entry["energy_meV"] == [2.0, 4.0]
+
+
+def test_whole_numbers_of_a_hint_may_count_cells(insiren, histogram):
+    said = insiren("inspect", histogram, "--hint", "sample=7", "--hint", "seed=1", "--json", "-")
+    assert json.loads(said.out)["data"][0]["shape"] == [7]
+
+
+def test_what_hdf5_lacks_is_asked_for_by_the_flag_that_gives_it(insiren, tmp_path):
+    energies = sc.DataArray(
+        sc.array(dims=["energy_transfer"], values=np.ones(3), variances=np.ones(3)),
+        coords={"energy_transfer": sc.array(dims=["energy_transfer"], values=[1.0, 2.0, 3.0], unit="meV")},
+    )
+    energies.save_hdf5(tmp_path / "cut.h5")
+    said = insiren("inspect", "cut.h5")
+    assert said.code == 2 and "--q-origin 0.5,0.5,0" in said.err and "--hint Q_abs=1.5" in said.err
+    said = insiren("inspect", "cut.h5", "--q-origin", "1,0,0.5", "--json", "-")
+    assert json.loads(said.out)["data"][0]["l"] == [0.5, 0.5]
+    assert "intensity █" in insiren("inspect", "cut.h5", "--hint", "Q_abs=1.5").out, "one |Q| is drawn as bars"
+
+
 def test_every_reader_gets_only_the_hints_that_it_takes(insiren, columns, measurement):
     said = insiren("inspect", columns, measurement, "--q-direction", "0,0,1", "--json", "-")
     assert [entry["name"] for entry in json.loads(said.out)["data"]] == ["map", "small"]
@@ -42,6 +75,8 @@ def test_every_reader_gets_only_the_hints_that_it_takes(insiren, columns, measur
         (("--q-direction", "0,0,up"), "'up' is not a number"),
         (("--lattice", "1,2"), "3 or 6 numbers"),
         (("--Ei", "much"), "'much' is not a number"),
+        (("--cut", "h"), "write it as NAME=VALUE"),
+        (("--cut", "h=0:1"), "cut: none of these files"),
         (("--plot", "look.tiff"), ".png or .svg"),
         (("--plot", "nowhere/look.png"), "does not exist"),
     ],

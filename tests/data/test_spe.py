@@ -6,6 +6,7 @@ import pytest
 from insiren.data.files import read
 from insiren.data.spectrum import measured, place_of
 from insiren.errors import DataError
+from insiren.forward import Bins
 
 EDGES = np.array([-1.0, 1.0, 3.0, 5.0])
 POLAR = np.array([10.0, 10.0, 40.0, 80.0])
@@ -53,6 +54,18 @@ def test_detectors_are_averaged_in_bins_of_q(run):
     np.testing.assert_allclose(taken.sigma.reshape(taken.shape)[used[:, 0], 0], [0.25, 1.0, 1.0])
 
 
+def test_a_bin_that_caught_nothing_has_the_error_of_one_neutron(run):
+    intensity, sigma = np.array([[4.0, 4.0], [0.0, 9.0], [2.0, 2.0]]), np.array([[2.0, 2.0], [0.0, 3.0], [1.0, 1.0]])
+    run.write_text(spe(intensity, sigma, EDGES[:3]))
+    (run.parent / "run.par").write_text(par(POLAR[1:]))
+    (data,) = read(run, Ei=10.0, q_step=0.01)
+    taken = measured(data)
+    assert taken.points.bins == Bins(Q_abs=0.01, omega=2.0)
+    # σ²/I of the others at that energy is 1 and 1/2.
+    np.testing.assert_allclose(taken.sigma[taken.used & (taken.intensity == 0)], [np.sqrt(1 / 2)])
+    assert "1 bins had σ = 0" in data.coords["assumed"].value
+
+
 def test_inelastic_scattering_follows_the_kinematics(run):
     (data,) = read(run, Ei=10.0, q_step=0.001)
     used = measured(data).used.reshape(data.shape)
@@ -83,7 +96,7 @@ def test_a_table_of_detectors_may_have_another_name(run):
 def test_what_a_run_lacks_is_asked_for(run):
     with pytest.raises(DataError, match=r"incident energy in meV. Give it as --Ei 190"):
         read(run)
-    with pytest.raises(DataError, match="no neutron of Ei = 3 meV is left"):
+    with pytest.raises(DataError, match=r"with Ei = 3 meV no neutron is left at an energy transfer of 4 meV.*--Ei"):
         read(run, Ei=3.0)
     for bad in (-1.0, float("nan"), "many"):
         with pytest.raises(DataError, match="not a positive number"):

@@ -8,7 +8,7 @@ from insiren.data.counts import count
 from insiren.data.simulated import simulate
 from insiren.data.spectrum import image, is_image, measured, place_of, point_list
 from insiren.errors import DataError
-from insiren.forward import Parameter, Points, forward
+from insiren.forward import Bins, Parameter, Points, forward
 
 HKL = np.array([[0.5, 0.5, 0.0], [0.5, 0.0, 0.0], [0.5, 0.0, 0.0]])
 OMEGA = np.array([20.0, 30.0])
@@ -184,3 +184,44 @@ def test_parts_joined_by_scipp_are_a_spectrum_unless_their_advice_differs():
     with pytest.raises(DataError, match="advise a different sigma_floor"):
         measured(apart)
     assert measured(apart, sigma_floor=0.05).sigma_floor == 0.05
+
+
+def test_the_bin_around_each_pixel_reaches_the_points():
+    bins = Bins(hkl=((0.1, 0.0, 0.0), (-0.05, 1 / 3, 0.0)), omega=0.5)
+    assert measured(spectrum(bins=bins)).points.bins == bins
+    assert measured(spectrum()).points.bins == Bins()
+    other_unit = spectrum(bins=bins)
+    other_unit.coords["bin_omega"] = sc.scalar(500.0, unit="ueV")
+    assert measured(other_unit).points.bins.omega == pytest.approx(0.5)
+
+
+def test_the_bin_is_read_as_text_too():
+    data = spectrum()
+    data.coords["bin_omega"], data.coords["bins_hkl"] = sc.scalar("0.5"), sc.scalar("0.1 0 0; 0 1 0")
+    assert measured(data).points.bins == Bins(hkl=((0.1, 0.0, 0.0), (0.0, 1.0, 0.0)), omega=0.5)
+
+
+@pytest.mark.parametrize(
+    ("coord", "value"),
+    [
+        ("bins_hkl", sc.scalar("0.1 0")),
+        ("bins_hkl", sc.scalar("a b c")),
+        ("bin_omega", sc.scalar(1.0, unit="K")),
+        ("bin_omega", sc.scalar(-1.0, unit="meV")),
+        ("bin_omega", sc.scalar("nan")),
+    ],
+)
+def test_a_bin_that_is_none_is_refused(coord, value):
+    data = spectrum()
+    data.coords[coord] = value
+    with pytest.raises(DataError, match="bin"):
+        measured(data)
+
+
+def test_a_simulated_spectrum_keeps_the_bin_of_what_it_is_like():
+    flat = forward(lambda p, at: p["A"] + at.bins.omega + 0 * at.omega, (Parameter("A", 2.0, 0.0, 9.0),))
+    like = spectrum(bins=Bins(hkl=((0.1, 0.0, 0.0),), omega=0.5))
+    simulated = simulate(flat, {}, like)
+    assert simulated.values[0, 0] == 2.5
+    simulated.variances = np.ones(simulated.shape)
+    assert measured(simulated).points.bins == measured(like).points.bins

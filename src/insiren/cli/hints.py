@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from insiren.cli.session import UsageError, number, pairs
+from insiren.cli.session import UsageError, number, pairs, span_of
 
 _PANEL = "What a data file lacks"
 
@@ -39,13 +39,21 @@ def _direction(text: str, flag: str) -> Any:
     return text if text == "powder" else _vector(text, flag)
 
 
+def _cut(text: str, flag: str) -> dict[str, Any]:
+    """Ranges by axis; labels such as [H,H,0] hold commas, so that semicolons part them."""
+    ranges = pairs([part for part in text.split(";") if part.strip()], flag)
+    return {axis: span_of(at, flag) if ":" in at else number(at, flag) for axis, at in ranges.items()}
+
+
 def _anything(text: str, flag: str) -> Any:
-    """Numbers where there are nothing else, and else the text."""
+    """Numbers where there are nothing else, and else the text; a whole number may count something."""
     try:
         found = tuple(float(cell) for cell in text.split(","))
     except ValueError:
         return text
-    return found[0] if len(found) == 1 else found
+    if len(found) != 1:
+        return found
+    return int(text) if text.isdecimal() else found[0]
 
 
 # By the name of the option in Python.
@@ -56,6 +64,7 @@ _OPTIONS: dict[str, tuple[Any, Callable[[str, str], Any]]] = {
     "q_origin": (_option("--q-origin", "H,K,L", "Where the axes of Q are 0."), _vector),
     "q_step": (_option("--q-step", "1/Å", "Width of the bins in |Q| of a powder."), number),
     "energy": (_option("--energy", "MEV", "Energy transfer of data without such an axis."), number),
+    "cut": (_option("--cut", '"H=LO:HI; E=LO:HI"', "The part of a histogram that is read, by its axes."), _cut),
     "u": (_option("--u", "H,K,L", "Along the beam at psi = 0."), _vector),
     "v": (_option("--v", "H,K,L", "Another direction of the horizontal plane."), _vector),
     "psi": (_option("--psi", "DEGREES", "Angle of u from the beam."), number),

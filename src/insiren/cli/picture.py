@@ -14,7 +14,7 @@ BRIGHT = 99.0  # percentile of the intensity that is drawn full
 
 
 def picture(data: sc.DataArray) -> list[str]:
-    """Lines of text: an image as shades over Q and energy, points and peaks as bars in their order."""
+    """Lines of text: an image as shades over Q and energy, points, peaks and single cuts as bars in their order."""
     import numpy as np
 
     from insiren.data.peaks import is_peaks
@@ -25,8 +25,8 @@ def picture(data: sc.DataArray) -> list[str]:
     values = np.where(left_out(data) | ~np.isfinite(data.values), np.nan, data.values)
     if not np.isfinite(values).any():
         return []
-    if not is_image(data):
-        return [f"{'intensity':>9} {_bars(values)}"]
+    if not is_image(data) or 1 in values.shape:
+        return [f"{'intensity':>9} {_bars(values.ravel())}"]
     values = values if data.dims[0] == "Q" else values.T
     order = np.argsort(data.coords["energy_transfer"].values)
     omega, values = data.coords["energy_transfer"].values[order], values[:, order]

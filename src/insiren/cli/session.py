@@ -110,6 +110,8 @@ def read_all(paths: list[Path], hints: dict[str, Any] | None = None) -> list[sc.
     from insiren.data.files import options_of, read
 
     hints, places = hints or {}, [found_data(path) for path in paths]
+    if not hints:  # recognising a file costs a process of its own where it is HDF5
+        return [one for place in places for one in read(place)]
     takes = [options_of(place) for place in places]
     if idle := [name for name in hints if not any(name in options for options in takes)]:
         known = ", ".join(sorted({name for options in takes for name in options})) or "none"

@@ -39,7 +39,7 @@ def simulate(forward: Forward, params: Parameters, like: sc.DataArray | Points) 
     coords = {c: like.coords[c].to(unit=UNITS[c], dtype="float64").values for c in (*place_of(like), "energy_transfer")}
     omega = coords.pop("energy_transfer")
     hkl = None if "Q_abs" in coords else np.stack(list(coords.values()), axis=1)
-    return make(like.name or NAME, hkl, omega, S, None, Q_abs=coords.get("Q_abs"))
+    return make(like.name or NAME, hkl, omega, S, None, Q_abs=coords.get("Q_abs"), bins=points.bins)
 
 
 def _at_points(forward: Forward, params: Parameters, points: Points) -> sc.DataArray:
@@ -49,7 +49,7 @@ def _at_points(forward: Forward, params: Parameters, points: Points) -> sc.DataA
     if points.is_table:
         rows = np.asarray(points.rows)
         if np.all(rows == rows[0]):
-            return image(NAME, hkl, rows[0], S.reshape(rows.shape), None, Q_abs=lengths)
+            return image(NAME, hkl, rows[0], S.reshape(rows.shape), None, Q_abs=lengths, bins=points.bins)
     at = np.asarray(points.index)
     hkl, lengths = (None if place is None else place[at] for place in (hkl, lengths))
-    return point_list(NAME, hkl, np.asarray(points.omega), S, None, Q_abs=lengths)
+    return point_list(NAME, hkl, np.asarray(points.omega), S, None, Q_abs=lengths, bins=points.bins)

@@ -6,8 +6,8 @@ the other. A list of points has the one dim "point" and all four coordinates alo
 missing. Where neutrons were counted, the coordinates `counts` and `norm` hold them: a pixel of
 intensity I expects norm · I counts. Scalar coordinates record what the reader knows: `sigma_floor` and
 `sigma_max` (how it advises to treat σ), `Ei` in meV, `lattice` (text: a, b, c in Å, alpha, beta, gamma in
-degrees) and `assumed` (its assumptions, one a line). An array made elsewhere is brought into this form
-by `adopt` where it can mean one thing only.
+degrees), `assumed` (its assumptions, one a line) and the bin around each pixel (see `bins`). An array made
+elsewhere is brought into this form by `adopt` where it can mean one thing only.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import ArrayLike
 
 from insiren.data.adopt import CRYSTAL, POWDER, adopt
+from insiren.data.bins import bin_coords, bins_of
 from insiren.errors import DataError
-from insiren.forward import Points
+from insiren.forward import Bins, Points
 
 UNITS = {
     "h": "dimensionless",
@@ -46,6 +47,7 @@ class Details(TypedDict, total=False):
         sigma_max: pixels with σ above this should be left out, in the data's unit.
         Ei: incident energy in meV.
         lattice: a, b, c in Å and alpha, beta, gamma in degrees.
+        bins: over what each pixel is averaged.
     """
 
     missing: ArrayLike | None
@@ -56,6 +58,7 @@ class Details(TypedDict, total=False):
     sigma_max: float | None
     Ei: float | None
     lattice: Sequence[float] | None
+    bins: Bins | None
 
 
 class Measured(eqx.Module):
@@ -213,7 +216,7 @@ def _known(details: Details) -> dict[str, sc.Variable]:
         coords["lattice"] = sc.scalar(", ".join(f"{x:.7g}" for x in lattice))
     if assumed := details.get("assumed"):
         coords["assumed"] = sc.scalar("\n".join(assumed))
-    return coords
+    return coords | bin_coords(details.get("bins") or Bins())
 
 
 def place_of(data: sc.DataArray) -> tuple[str, ...]:
@@ -252,12 +255,14 @@ def points_of(data: sc.DataArray) -> Points:
     """Where each pixel of a spectrum lies, a table where it is an image.
 
     Raises:
-        DataError: a coordinate is lacking, not finite, or in a unit that is none of its kind.
+        DataError: a coordinate is lacking, not finite, or in a unit that is none of its kind, or the bin
+            around a pixel cannot be read.
     """
     grid, names = is_image(data), place_of(data)
     place = np.stack([_finite(data, c) for c in names], axis=1)
     omega, make = _finite(data, "energy_transfer"), Points.table if grid else Points
-    return make(None, omega, Q_abs=place[:, 0]) if names == POWDER else make(place, omega)
+    hkl, Q_abs = (None, place[:, 0]) if names == POWDER else (place, None)
+    return make(hkl, omega, Q_abs=Q_abs, bins=bins_of(data))
 
 
 def left_out(data: sc.DataArray) -> Bool[np.ndarray, "..."]:

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import scipp as sc
 
+from insiren.data.bins import bins_of
 from insiren.data.peaks import is_peaks
 from insiren.data.spectrum import is_image, left_out, place_of
+from insiren.forward import Bins
 
 WIDE = 1e3  # largest over smallest σ from which on the weights deserve a look
 
@@ -72,8 +74,15 @@ def _known(data: sc.DataArray) -> dict[str, Any]:
     return {
         "lattice": None if lattice is None else str(lattice.value),
         "Ei_meV": None if Ei is None else float(Ei.value),
-        **{key: str(data.coords[key].value) for key in ("bins_hkl", "bin_Q_abs", "bin_omega") if key in data.coords},
+        **_bins(bins_of(data)),
     }
+
+
+def _bins(bins: Bins) -> dict[str, str]:
+    """Widths as text to six digits; edges kept in single precision have no more."""
+    edges = "; ".join(" ".join(f"{x:.6g}" for x in edge) for edge in bins.hkl)
+    widths = {"bin_Q_abs": bins.Q_abs, "bin_omega": bins.omega}
+    return ({"bins_hkl": edges} if edges else {}) | {key: f"{width:.6g}" for key, width in widths.items() if width}
 
 
 def _peaks(data: sc.DataArray) -> dict[str, Any]:

@@ -19,6 +19,15 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "q_step": ("--q-step 0.02", "q_step=0.02"),
     "energy": ("--energy 10", "energy=10.0"),
     "par": ("--hint par=detectors.par", 'par="detectors.par"'),
+    "u": ("--u 1,0,0", "u=(1, 0, 0)"),
+    "v": ("--v 0,1,0", "v=(0, 1, 0)"),
+    "psi": ("--psi 30", "psi=30.0"),
+    "cut": ('--cut "h=0:0.5; energy_transfer=5:20"', 'cut={"h": (0, 0.5), "energy_transfer": (5, 20)}'),
+    "Q_abs": ("--hint Q_abs=1.5", "Q_abs=1.5"),
+    "sample": ("--hint sample=100000", "sample=100000"),
+    "normalisation": ("--hint normalisation=num_events", 'normalisation="num_events"'),
+    "geometry": ("--hint geometry=indirect", 'geometry="indirect"'),
+    "entry": ("--hint entry=entry/data", 'entry="entry/data"'),
 }
 
 
@@ -30,8 +39,13 @@ def lacking(path: Path, hint: str, what: str) -> DataError:
         hint: name of the option that gives it.
         what: it is, as the end of "does not say …".
     """
-    option, argument = EXAMPLES[hint]
-    return DataError(f"{path} does not say {what}. Give it as {option}, or {argument} in Python.")
+    return DataError(f"{path} does not say {what}. Give it as {how(hint)}.")
+
+
+def how(*hints: str) -> str:
+    """How something is said that a file lacks: the options of the command line, and the arguments in Python."""
+    options, arguments = zip(*(EXAMPLES[hint] for hint in hints), strict=True)
+    return f"{' '.join(options)}, or {', '.join(arguments)} in Python"
 
 
 def vector(hint: str, value: Any, length: int = 3) -> np.ndarray:

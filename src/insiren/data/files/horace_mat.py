@@ -22,6 +22,7 @@ from insiren.data.files.confined import arrays_of
 from insiren.data.files.hints import EXAMPLES, lacking, vector
 from insiren.data.spectrum import image
 from insiren.errors import DataError
+from insiren.forward import Bins
 
 SIGNATURE, OLD = b"MATLAB 7.3 MAT-file", b"MATLAB 5.0 MAT-file"
 
@@ -135,10 +136,8 @@ def _spectrum(path: Path, name: str, cut: Cut, q_direction: Any, q_origin: Any) 
         raise DataError(f"{path}, {name}: {int(bad.sum())} variances are negative. Save the cut again.")
     values = np.where(missing, np.nan, s)
     sigma = np.sqrt(np.where(missing, 0.0, e))
-    data = image(name if name != "s" else path.stem, hkl.reshape(-1, 3), omega, values, sigma, assumed=assumed)
-    if energy is not None and cut.widths[energy]:
-        data.coords["bin_omega"] = sc.scalar(cut.widths[energy], unit="meV")
-    return data
+    called, bins = name if name != "s" else path.stem, Bins(omega=0.0 if energy is None else cut.widths[energy])
+    return image(called, hkl.reshape(-1, 3), omega, values, sigma, assumed=assumed, bins=bins)
 
 
 def _asked(path: Path, cut: Cut, q_direction: Any, q_origin: Any, assumed: list[str]):

@@ -12,11 +12,11 @@ import importlib.util
 import struct
 from pathlib import Path
 
-import gemmi
 import numpy as np
 import scipp as sc
 
 from insiren.data.files.confined import arrays_of
+from insiren.data.files.orientation import orientation, reciprocal
 from insiren.data.spectrum import image
 from insiren.errors import DataError
 
@@ -61,7 +61,10 @@ def read_sqw(path: Path, errors: str = "variance") -> list[sc.DataArray]:
     edges = [np.linspace(low, high, n + 1) for (low, high), n in zip(ranges, lengths, strict=True)]
     centres = [(x[1:] + x[:-1]) / 2 for x in edges]
     grid = np.stack(np.meshgrid(*centres[:3], indexing="ij"), axis=-1).reshape(-1, 3)
-    hkl = grid @ _directions(path, found["u"], found["v"], lattice) + found["offset"][:3]
+    B = reciprocal(str(path), lattice)
+    # h, k, l of one 1/Å along each axis of the projection, as rows.
+    directions = orientation(str(path), B, found["u"], found["v"]) @ np.linalg.inv(B).T
+    hkl = grid @ directions + found["offset"][:3]
     missing = (found["npix"] == 0) | ~np.isfinite(found["values"])
     second = np.where(missing, 0.0, found["second"])
     if not np.isfinite(second).all() or np.any(second < 0):
@@ -83,19 +86,3 @@ def _integrated(lengths: np.ndarray, ranges: np.ndarray) -> list[str]:
         for n, (length, (low, high)) in enumerate(zip(lengths, ranges, strict=True))
         if length == 1
     ]
-
-
-def _directions(path: Path, u: np.ndarray, v: np.ndarray, lattice: list[float]) -> np.ndarray:
-    """h, k, l of one 1/Å along each of the first three axes, as rows of shape (3, 3)."""
-    lengths, angles = np.array(lattice[:3]), np.radians(lattice[3:])
-    volume2 = 1 - np.sum(np.cos(angles) ** 2) + 2 * np.prod(np.cos(angles))
-    if not (np.all(lengths > 0) and volume2 > 1e-6):  # angles that lie in a plane have none
-        raise DataError(f"{path}: its lattice {', '.join(f'{x:g}' for x in lattice)} has no volume.")
-    # Rows are a*, b*, c* in 1/Å: Q = hkl @ B.
-    B = 2 * np.pi * np.array(gemmi.UnitCell(*lattice).frac.mat.tolist())
-    u, v = u @ B, v @ B
-    normal = np.cross(u, v)
-    if np.linalg.norm(normal) <= 1e-6 * np.linalg.norm(u) * np.linalg.norm(v):  # sine of the angle between them
-        raise DataError(f"{path}: the vectors u and v of its projection are parallel or zero.")
-    e1, e3 = u / np.linalg.norm(u), normal / np.linalg.norm(normal)
-    return np.stack([e1, np.cross(e3, e1), e3]) @ np.linalg.inv(B)

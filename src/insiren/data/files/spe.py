@@ -16,16 +16,16 @@ from typing import Any
 import numpy as np
 import scipp as sc
 
-from insiren.data.files.hints import EXAMPLES, lacking, positive
-from insiren.data.files.table import filled_zeros
+from insiren.data.files.axes import axis
+from insiren.data.files.hints import lacking, positive
+from insiren.data.files.histogram import described
+from insiren.data.files.powder import powder_map
+from insiren.data.files.scattering import Detectors, Pixels, modulus
 from insiren.data.files.text import MAX_BYTES, check_size, head, lines, numbers
-from insiren.data.spectrum import image
 from insiren.errors import DataError
 
-MEV = 2.0721248  # E = ħ²k²/2m in meV for k in 1/Å. Source: CODATA 2018.
 NOTHING = -1e29  # intensities at or below it were not measured; the format writes −1e30
 FIELD = 10  # characters
-MOST_BINS = 10_000  # in |Q|; a step that gives more is a slip of the pen
 
 
 def is_spe(path: Path) -> bool:
@@ -49,36 +49,27 @@ def read_spe(path: Path, Ei: Any = None, par: Any = None, q_step: Any = None) ->
     if Ei is None:
         raise lacking(path, "Ei", "the incident energy in meV")
     incident = positive("Ei", Ei)
+    step = None if q_step is None else positive("q_step", q_step)
     edges, intensity, sigma = _blocks(path)
     par_file = _par_of(path, par)
     polar = _polar(par_file, len(intensity))
-    omega = (edges[1:] + edges[:-1]) / 2
-    if omega.max() >= incident:
-        raise DataError(
-            f"{path}: energies run to {omega.max():g} meV, so no neutron of Ei = {incident:g} meV is left. Give the "
-            f"right {EXAMPLES['Ei'][0].split()[0]}."
-        )
     with np.errstate(invalid="ignore"):
         there = np.isfinite(intensity) & (intensity > NOTHING) & np.isfinite(sigma) & (sigma >= 0)
     there &= np.any((intensity != 0) & there, axis=1, keepdims=True)  # a detector behind nothing is all zero
-    if not there.any():
-        raise DataError(f"{path}: all {there.size} pixels are masked, zero or NaN, so nothing was measured.")
-    ki, kf = np.sqrt(incident / MEV), np.sqrt((incident - omega) / MEV)
-    Q = np.sqrt(np.maximum(ki**2 + kf**2 - 2 * ki * kf * np.cos(np.radians(polar))[:, None], 0.0))
-    step = _usual_step(Q, there) if q_step is None else positive("q_step", q_step)
     dark = int(np.sum(~there.any(axis=1)))
     assumed = [
         f"detectors from {par_file.name}; --hint par=FILE changes it",
-        f"a powder, in bins of {step:g} 1/Å in |Q|; --q-step changes it",
         f"Ei is {incident:g} meV, and the factor ki/kf is contained in the intensities",
+        "a powder, whose crystals point everywhere",
         *([f"{dark} of {len(there)} detectors were off (−1e30), or behind nothing (all zero)"] if dark else []),
     ]
-    data = _powder(path, omega, Q, intensity, sigma, there, step, {"Ei": incident, "assumed": assumed})
-    widths = np.diff(edges)
-    if np.ptp(widths) <= 1e-4 * widths.max():  # relative; edges are printed with about four digits
-        data.coords["bin_omega"] = sc.scalar(float(widths.mean()), unit="meV")
-    data.coords["bin_Q_abs"] = sc.scalar(step, unit="1/angstrom")
-    return [data]
+    # The map needs no azimuth.
+    detectors = Detectors(polar, np.zeros(len(polar)), np.full(len(polar), incident), False)
+    energy = axis("energy", "energy", edges, intensity.shape[1], f"{path}: energy")
+    variance = np.where(there, sigma, 0.0) ** 2
+    pixels = Pixels(detectors, energy, np.where(there, intensity, 0.0), variance, ~there, np.nan, assumed)
+    data = powder_map(path.stem, pixels, modulus(path.stem, detectors, energy.centres), step)
+    return [described(data, pixels.assumed, {"Ei": incident})]
 
 
 def _blocks(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -164,35 +155,3 @@ def _polar(file: Path, n: int) -> np.ndarray:
             f"{file} places {len(polar)} detectors, finite or not, where the .spe has {n}. Is it of another run?"
         )
     return polar
-
-
-def _powder(path, omega, Q, intensity, sigma, there, step, details) -> sc.DataArray:
-    """The mean intensity of the detectors in each bin of |Q|; σ² of a mean of n is Σσ²/n²."""
-    # Bins begin at multiples of the step, so that runs with other angles have the same.
-    first, last = np.floor(Q[there].min() / step), np.floor(Q[there].max() / step)
-    if last - first >= MOST_BINS:
-        raise DataError(f"{path}: q_step = {step:g} 1/Å gives {last - first:.3g} bins. Make it larger.")
-    bins, w = int(last - first) + 1, len(omega)
-    cell = ((np.floor(Q / step) - first).astype(int) * w + np.arange(w))[there]
-
-    def total(weights: np.ndarray | None) -> np.ndarray:
-        return np.bincount(cell, weights, minlength=bins * w).reshape(bins, w)
-
-    n = total(None)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean, error = total(intensity[there]) / n, np.sqrt(total(sigma[there] ** 2)) / n
-    centres = (first + np.arange(bins) + 0.5) * step
-    mean, error = np.where(n == 0, np.nan, mean), np.where(n == 0, 0.0, error)
-    sigma, said = filled_zeros(mean.ravel(), error.ravel(), np.tile(omega, bins))
-    details["assumed"] += said
-    return image(path.stem, None, omega, mean, sigma.reshape(mean.shape), Q_abs=centres, **details)
-
-
-def _usual_step(Q: np.ndarray, there: np.ndarray) -> float:
-    """Twice the median distance of neighbouring detectors in |Q|, rounded up to 1, 2 or 5 times a power of ten."""
-    column = int(np.argmax(there.sum(axis=0)))
-    values = np.unique(np.round(Q[there[:, column], column], 5))  # 1/Å; detectors in one ring have one |Q|
-    wanted = 2 * float(np.median(np.diff(values))) if len(values) > 1 else 0.1
-    wanted = max(wanted, 2 * float(np.ptp(Q[there])) / MOST_BINS)
-    power = 10.0 ** np.floor(np.log10(wanted))
-    return float(next(factor * power for factor in (1, 2, 5, 10) if factor * power >= wanted * (1 - 1e-9)))

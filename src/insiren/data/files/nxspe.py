@@ -1,0 +1,171 @@
+"""NXSPE: intensity of every detector against energy transfer, for a powder or a single crystal.
+
+Source: Mantid, algorithms SaveNXSPE and LoadNXSPE; Horace, nxspe files.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import scipp as sc
+
+from insiren.data.files.axes import Vector, axis, scalar
+from insiren.data.files.hints import how
+from insiren.data.files.histogram import LARGEST, described
+from insiren.data.files.orientation import as_text, orientation, reciprocal
+from insiren.data.files.powder import powder_map
+from insiren.data.files.scattering import Detectors, Pixels, crystal, modulus, wavenumbers
+from insiren.data.files.tree import Node
+from insiren.data.spectrum import point_list
+from insiren.errors import DataError
+from insiren.forward import Bins
+
+NOTHING = -1e10  # intensities at or below it mark a detector that was off; older files write −1e30
+
+
+def is_nxspe(root: Node) -> bool:
+    """Whether a group of the file calls itself NXSPE, whatever its name."""
+    return _entry(root) is not None
+
+
+def _entry(root: Node) -> Node | None:
+    for node in root.groups():
+        definition = node.get("definition")
+        if (definition is not None and definition.is_text and definition.text().strip() == "NXSPE") or (
+            node.get("NXSPE_info") is not None
+        ):
+            return node
+    return None
+
+
+def read_nxspe(
+    root: Node,
+    name: str,
+    *,
+    Ei: float | None = None,
+    geometry: Literal["direct", "indirect"] | None = None,
+    q_step: float | None = None,
+    lattice: Vector | None = None,
+    u: Vector | None = None,
+    v: Vector | None = None,
+    psi: float | None = None,
+) -> list[sc.DataArray]:
+    """A powder's map of |Q| and energy, or every pixel of a single crystal as a point.
+
+    Args:
+        root: of the file.
+        name: of the data set.
+        Ei: incident energy in meV, in place of the file's; the final energy if `geometry` is indirect.
+        geometry: which energy is fixed; by default the final one where the file has one for each detector.
+        q_step: width of the bins of a powder in |Q|, 1/Å; by default twice the distance of neighbouring
+            detectors.
+        lattice: a, b, c in Å and α, β, γ in degrees; a file with it is read as a single crystal.
+        u: r.l.u. along k_i at ψ = 0.
+        v: r.l.u. of another direction of the horizontal plane.
+        psi: angle of u from k_i in degrees, anticlockwise seen from above, in place of the file's.
+
+    Raises:
+        DataError: the file lacks something, contradicts itself, or holds no measurement.
+    """
+    entry = _entry(root)
+    assert entry is not None
+    pixels = _pixels(entry, name, Ei, geometry)
+    orienting = {"lattice": lattice, "u": u, "v": v}
+    lacking = [key for key, given in orienting.items() if given is None]
+    if lattice is not None and u is not None and v is not None:
+        if q_step is not None:
+            raise DataError(f"{name}: q_step bins a powder, but lattice, u and v say that it is a crystal.")
+        data = _crystal(name, pixels, lattice, u, v, psi)
+    elif len(lacking) < len(orienting):
+        raise DataError(
+            f"{name}: a single crystal needs lattice, u and v; {', '.join(lacking)} is not given. Give {how(*lacking)}."
+        )
+    else:
+        if psi is not None:
+            raise DataError(f"{name}: psi = {psi} orients a crystal. Give {how(*orienting)} too.")
+        angle = "" if np.isnan(pixels.psi) else f" (psi = {pixels.psi:g}°)"
+        pixels.assumed.append(f"a powder{angle}; --lattice, --u and --v (and --psi) make it a single crystal")
+        data = powder_map(name, pixels, modulus(name, pixels.detectors, pixels.energy.centres), q_step)
+    facts: dict[str, float | str] = {}
+    if not pixels.detectors.indirect:
+        facts["Ei"] = float(pixels.detectors.fixed[0])
+    if lattice is not None:
+        facts["lattice"] = as_text(lattice)
+    return [described(data, pixels.assumed, facts)]
+
+
+def _pixels(entry: Node, name: str, Ei: float | None, geometry: str | None) -> Pixels:
+    data, info = entry.need("data"), entry.need("NXSPE_info")
+    signal, errors = data.need("data"), data.need("error")
+    if len(signal.shape) != 2 or errors.shape != signal.shape:
+        raise signal.error(
+            f"has the shape {signal.shape} and its errors {errors.shape}; (detectors, energies) is needed"
+        )
+    n, w = signal.shape
+    energy = axis("energy", "energy", data.need("energy").numbers(), w, f"{entry.file}: energy")
+    intensity, sigma = signal.numbers(LARGEST), errors.numbers(LARGEST)
+    missing = _off(intensity, sigma)
+    assumed = [] if energy.widths is not None else ["the file gives centres of the energy bins, not their edges"]
+    if off := int(missing.all(axis=1).sum()):
+        assumed.append(f"{off} of {n} detectors were off, or behind nothing (all zero)")
+    polar, azimuthal = (data.need(key).numbers().ravel() for key in ("polar", "azimuthal"))
+    if polar.shape != (n,) or azimuthal.shape != (n,) or not np.isfinite([polar, azimuthal]).all():
+        raise data.error(
+            f"has {polar.size} polar and {azimuthal.size} azimuthal angles for {n} detectors, or some that are "
+            "not finite"
+        )
+    fixed, indirect = _fixed(info, name, n, Ei, geometry)
+    detectors = Detectors(polar, azimuthal, fixed, indirect)
+    scaling = info.get("ki_over_kf_scaling")
+    if scaling is not None and scaling.number() == 0:
+        ki, kf = wavenumbers(name, detectors, energy.centres)
+        intensity, sigma = intensity * ki / kf, sigma * ki / kf
+        assumed.append("the file holds intensities without the factor ki/kf, and they were multiplied by it")
+    elif scaling is None:
+        assumed.append("the factor ki/kf is contained in the intensities (the file does not say)")
+    psi = info.get("psi")
+    angle = float(psi.numbers().ravel()[0]) if psi is not None and psi.is_numeric and 0 not in psi.shape else np.nan
+    with np.errstate(over="ignore"):
+        variance = np.where(missing, 0.0, sigma) ** 2
+    return Pixels(detectors, energy, np.where(missing, 0.0, intensity), variance, missing, angle, assumed)
+
+
+def _off(intensity: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    """Pixels that were not measured: of masked detectors, of numbers that are none, of rows that are all zero."""
+    with np.errstate(invalid="ignore"):
+        bad = ~np.isfinite(intensity) | (intensity <= NOTHING) | ~np.isfinite(sigma) | (sigma < 0)
+    empty = ~np.any((intensity != 0) & ~bad, axis=1) & ~np.any((sigma != 0) & ~bad, axis=1)
+    # Mantid masks a whole spectrum where its first bin is bad.
+    return bad | (bad[:, :1] if bad.shape[1] else bad) | empty[:, None]
+
+
+def _fixed(info: Node, name: str, n: int, Ei: float | None, geometry: str | None) -> tuple[np.ndarray, bool]:
+    """The fixed energy of each detector in meV, and whether it is the final one."""
+    if geometry not in (None, "direct", "indirect"):
+        raise DataError(f"{name}: geometry = {geometry!r} is neither direct nor indirect.")
+    stored = info.get("fixed_energy")
+    values = np.zeros(0) if stored is None else stored.numbers().ravel()
+    indirect = geometry == "indirect" or (geometry is None and len(values) == n > 1 and np.ptp(values) > 0)
+    if Ei is not None:
+        values = np.array([scalar(name, "Ei", Ei)])
+    if len(values) not in (1, n) or not np.all(np.isfinite(values) & (values > 0)):
+        raise DataError(
+            f"{name}: the file does not say the incident energy ({len(values)} values). Give Ei, in meV: {how('Ei')}."
+        )
+    return np.broadcast_to(values, (n,)), bool(indirect)
+
+
+def _crystal(name: str, pixels: Pixels, lattice: Vector, u: Vector, v: Vector, psi: float | None) -> sc.DataArray:
+    angle = pixels.psi if psi is None else scalar(name, "psi", psi)
+    if np.isnan(angle):
+        raise DataError(f"{name}: the file does not say the angle of the crystal. Give psi, in degrees: {how('psi')}.")
+    pixels.assumed.append(f"u lies at psi = {angle:g}° from ki, anticlockwise seen from above")
+    B = reciprocal(name, lattice)
+    omega = pixels.energy.centres
+    hkl = crystal(name, pixels.detectors, omega, B, orientation(name, B, u, v), angle)
+    there = ~pixels.missing
+    energies = np.broadcast_to(omega, there.shape)[there]
+    bins = Bins(omega=pixels.energy.width)
+    sigma = np.sqrt(pixels.variance[there])
+    return point_list(name, hkl[there], energies, pixels.intensity[there], sigma, bins=bins)
