@@ -208,6 +208,11 @@ class Forward(eqx.Module):
         """Whether two threads may evaluate it at once; see `simulate.lswt.after` for what may not."""
         return False
 
+    @property
+    def averages(self) -> bool:
+        """Whether it averages over the bins of points; else it gives the spectrum at their centres."""
+        return False
+
     def describe(self) -> dict[str, Any]:
         """What a report should say of it: "model", "forward", and numbers such as its quadrature."""
         return {"model": type(self).__name__, "forward": "callable"}

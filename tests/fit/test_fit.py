@@ -6,12 +6,13 @@ import pytest
 import scipy.optimize
 
 import insiren
+from insiren.data.bins import bin_coords
 from insiren.data.counts import count
 from insiren.data.simulated import simulate
 from insiren.data.spectrum import image, left_out, point_list
 from insiren.errors import FitError, UnstableStructure
 from insiren.fit.optimise import fit
-from insiren.forward import Parameter, Points
+from insiren.forward import Bins, Parameter, Points
 from insiren.instrument.exact import exact
 from insiren.model.spec import load_model
 
@@ -161,6 +162,12 @@ def test_a_theory_of_the_users_is_fitted_like_any_other(theory, seen):
     for name, truth in {"A": 11.0, "B": 5.0}.items():
         assert abs(answer.values[name] - truth) < 4 * answer.errors[name]
     assert answer.description["forward"] == "callable" and answer.surrogate_check is None
+
+
+def test_bins_that_a_theory_does_not_average_over_are_named(theory, seen):
+    assert not any("bins" in text for text in fit(theory, seen, starts=1).warnings)
+    binned = seen.assign_coords(bin_coords(Bins(omega=2.0)))
+    assert any("bins of" in text and "not averaged" in text for text in fit(theory, binned, starts=1).warnings)
 
 
 def test_a_poisson_fit_ends_at_the_maximum_of_the_likelihood(theory, seen):

@@ -27,7 +27,7 @@ from insiren.fit.descent import BATCH, RATE, STEPS, descend
 from insiren.fit.objective import BACKGROUNDS, Background, Kind, poisson_weights, profile, target
 from insiren.fit.problem import Choice, Problem, choose
 from insiren.fit.result import Fit
-from insiren.forward import Forward
+from insiren.forward import POINT, Forward
 
 _SCREENED = 256  # quasi-random points of the box
 _DESCENTS = 4  # of the best screened points, besides the raw starts
@@ -93,13 +93,14 @@ def fit(
     _check_options(kind, background, maps, starts, preset)
     choice = choose(forward.parameters, free, fixed, bounds, ties)
     ready = forward.given(dict(choice.fixed))
-    maps, dark = _without_divergent(ready, choice, maps)
+    maps, remarks = _without_divergent(ready, choice, maps)
+    remarks += _without_bins(ready, maps)
     # every measured pixel serves the estimate of a background, those with large errors too
     curves = [savgol_background(measured(one, sigma_max=np.inf)) if background == "savgol" else None for one in sets]
     targets = tuple(target(m, background, curve) for m, curve in zip(maps, curves, strict=True))
     problem = Problem(ready, (ready,) * len(maps), tuple(m.points for m in maps), targets, choice, kind)
     if preset == "paper":
-        return _paper(problem, maps, background, starts, seed, dark, progress)
+        return _paper(problem, maps, background, starts, seed, remarks, progress)
     with Beside(problem.forward.parallel) as beside:  # compiles what comes next while this thread searches
         ends, agree, prepared = _search(problem, starts, seed, progress, beside)
         progress("compile", 0.0)
@@ -109,7 +110,7 @@ def fit(
     progress("errors", 0.0)
     answer = answer_at(problem, theta, maps, background, (starts, agree))
     progress("errors", 1.0)
-    return dataclasses.replace(answer, warnings=dark, settings={"seed": seed, "preset": None})
+    return dataclasses.replace(answer, warnings=remarks, settings={"seed": seed, "preset": None})
 
 
 def _paper(
@@ -118,7 +119,7 @@ def _paper(
     background: str,
     starts: int,
     seed: int,
-    dark: tuple[str, ...],
+    remarks: tuple[str, ...],
     progress: Progress,
 ) -> Fit:
     """The paper's procedure: the best of several Adam descents, their median beside it."""
@@ -143,7 +144,7 @@ def _paper(
         "ends": thetas.tolist(),
         "objectives": values.tolist(),
     }
-    return dataclasses.replace(answer, warnings=dark, settings=settings)
+    return dataclasses.replace(answer, warnings=remarks, settings=settings)
 
 
 def _without_divergent(
@@ -168,6 +169,17 @@ def _without_divergent(
         "diverges; they are left out. With q_fwhm above 0 they would count."
     )
     return kept, (remark,)
+
+
+def _without_bins(forward: Forward, maps: list[Measured]) -> tuple[str, ...]:
+    """The remark on bins that a Forward does not average over."""
+    binned = [one.name for one in maps if one.points.bins != POINT]
+    if not binned or forward.averages:
+        return ()
+    return (
+        f"The bins of {', '.join(binned)} are not averaged over: this Forward gives the spectrum at their centres. The "
+        "exact simulator averages.",
+    )
 
 
 def _check_options(kind: str, background: str, maps: list[Measured], starts: int, preset: str | None) -> None:

@@ -128,6 +128,10 @@ class Exact(Forward):
     def parallel(self) -> bool:
         return closed_form(self.model)
 
+    @property
+    def averages(self) -> bool:
+        return True
+
     def describe(self) -> dict[str, Any]:
         axes = self.model.instrument.q_axes
         broadened = self.own_nodes > 1

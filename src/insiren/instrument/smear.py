@@ -39,6 +39,10 @@ class PathSmeared(Forward):
         return None if self.inner.exact is None else PathSmeared(self.inner.exact, self.sigma)
 
     @property
+    def averages(self) -> bool:
+        return self.inner.averages
+
+    @property
     def parallel(self) -> bool:
         return self.inner.parallel
 
