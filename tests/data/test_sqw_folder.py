@@ -124,3 +124,10 @@ def test_an_unknown_variant_or_option_is_refused(la2nio4):
         read(la2nio4, variant="smooth")
     with pytest.raises(DataError, match="no option lattice; it takes variant"):
         read(la2nio4, lattice=3.89)
+
+
+def test_a_folder_of_other_files_is_refused_with_their_names(tmp_path):
+    for name in ("one.nxspe", "two.nxspe"):
+        (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(DataError, match=r"folder of one\.nxspe, two\.nxspe; name the files"):
+        read(tmp_path)

@@ -39,6 +39,9 @@ __all__ = [
 ]
 
 
+_SHOWN = 5  # names of a folder that a message lists
+
+
 class Reader(NamedTuple):
     """One format: what it is called, how to recognise it, how to read it, and what it may be told."""
 
@@ -171,7 +174,12 @@ def _format_of(path: Path) -> Reader:
     for reader in READERS:
         if reader.recognises(path):
             return reader
-    raise DataError(f"{path} is of no known format. What can be read: {_known()}.")
+    inside = ""
+    if path.is_dir():
+        held = sorted(one.name for one in path.iterdir() if not one.name.startswith("."))
+        more = f" and {len(held) - _SHOWN} more" if len(held) > _SHOWN else ""
+        inside = f"It is a folder of {', '.join(held[:_SHOWN])}{more}; name the files to be read. " if held else ""
+    raise DataError(f"{path} is of no known format. {inside}What can be read: {_known()}.")
 
 
 def _layout_of(root: Node) -> Hdf5Reader:
