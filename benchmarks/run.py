@@ -92,8 +92,8 @@ def simulator_rows() -> Iterator[Callable[[], Row]]:
     many = jnp.asarray(np.random.default_rng(0).uniform(size=(20_000, 3)))
     W, w = lswt.weights(model, params), lswt.amplitudes(model, many)[:, 0]
     H, P = lswt.hamiltonian(model, W, many), jnp.eye(3)
-    whole = jax.jit(jax.vmap(lambda H, w: lswt.lines((1, 1, -1, -1), H, w, P)))
-    split = jax.jit(jax.vmap(lambda H, w: lswt.block_lines(model, H, w, P)))
+    whole = jax.jit(jax.vmap(lambda H, w: lswt.lines((1, 1, -1, -1), H, w, P[None])))
+    split = jax.jit(jax.vmap(lambda H, w: lswt.block_lines(model, H, w, P[None])))
     yield lambda: speed("20,000 Q by blocks", lambda: split(H, w), lambda: whole(H, w), "one 4 × 4 matrix each")
     for name in bundled_surrogates():
         network = load_surrogate(name)
