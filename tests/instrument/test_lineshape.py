@@ -34,7 +34,7 @@ REGULAR: dict[str, tuple[Callable, tuple[float, ...]]] = {
     "voigt, far": (voigt, (80.0, 20.0, 2.0, 0.1)),
     "damped": (damped_oscillator, (4.0, 5.0, 3.0)),
     "per omega": (oscillator_per_omega, (4.0, 5.0, 3.0)),
-    "resolved": (resolved_oscillator, (4.0, 5.0, 2.0, 3.0)),
+    "oscillator in a resolution": (resolved_oscillator, (4.0, 5.0, 2.0, 3.0)),
     "binned, narrow": (binned_gaussian, (21.0, 20.0, 6.0, 1.0)),
     "binned, wide": (binned_gaussian, (21.0, 20.0, 2.0, 5.0)),
     "bose, loss": (bose, (3.0, 2.0)),

@@ -375,4 +375,4 @@ def test_derivatives_of_powders_and_ranges_agree_with_finite_differences(kind: s
             for h in (step, step / 2)
         )
         wanted = (4 * fine - coarse) / 3
-        np.testing.assert_allclose(slope[name], wanted, atol=2e-6 * np.max(np.abs(wanted)), err_msg=name)
+        np.testing.assert_allclose(slope[name], wanted, atol=1e-6 * np.max(np.abs(wanted)), err_msg=name)

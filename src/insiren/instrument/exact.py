@@ -165,7 +165,10 @@ class Exact(Forward):
 
     def spectrum(self, params: Parameters, points: Points) -> Float[Array, " d"]:
         place = points.hkl if points.Q_abs is None else points.Q_abs
-        size = max(1, _CHUNK // self._nodes(points))
+        most = (
+            _CHUNK if points.Q_abs is None else _CHUNK_LINES
+        )  # the directions of a powder are solved in chunks anyway
+        size = max(1, most // self._nodes(points))
         if points.is_table:
             rows = lambda Q, omega: self.rows(params, Q, omega, points.bins)  # noqa: E731
             return in_chunks(rows, min(size, _rows(points.rows)), place, points.rows).reshape(-1)
@@ -209,7 +212,7 @@ class Exact(Forward):
     def _nodes(self, points: Points) -> int:
         """Wavevectors at which magnons are wanted for each of the points'."""
         if points.Q_abs is not None:
-            return 1 if self.rings**2 * 2 > _CHUNK else self.rings**2 * 2
+            return 2 * self.rings**2 * (_BIN_NODES * self.refine if points.bins.Q_abs > 0 else 1)
         over = integral(self.model)
         views = 1 if over is None else len(over.offsets)
         bins = (_BIN_NODES * self.refine) ** len(points.bins.hkl)
@@ -384,7 +387,7 @@ def exact(model: Model, refine: int = 1) -> Exact:
 
     Args:
         model: a magnet with its instrument.
-        refine: factor on the quadrature nodes of the Q broadening, to see that they suffice.
+        refine: factor on the nodes of the Q broadening, of bins and of powder averages, to see that they suffice.
     """
     energy_resolution(model)  # a bad instrument or ion is an error now, not within a fit
     for site in model.sites if model.scattering.form_factor else ():
