@@ -74,6 +74,11 @@ class Wishes(NamedTuple):
     hints: dict[str, Any]
 
 
+def _wished(given: dict[str, Any]) -> Wishes:
+    """The options of a fit among the arguments of a command."""
+    return Wishes(**{name: given[name] for name in Wishes._fields})
+
+
 @hinted
 def fit(
     forward: ForwardName,
@@ -101,22 +106,7 @@ def fit(
     """
     check_folder(out)
     check_file(json_, out)
-    wishes = Wishes(
-        preset,
-        objective,
-        background,
-        fix,
-        free,
-        bound,
-        tie,
-        starts,
-        sigma_floor,
-        sigma_max,
-        refine,
-        smear,
-        seed,
-        hints,
-    )
+    wishes = _wished(locals())
     result, timer, assumed = _fit(forward, data, wishes)
     content = deliver(result, timer, out, assumed)
     write_json(content, json_)
@@ -227,22 +217,7 @@ def landscape(
     """
     check_folder(out)
     check_file(json_, out)
-    wishes = Wishes(
-        preset,
-        objective,
-        background,
-        fix,
-        free,
-        bound,
-        tie,
-        starts,
-        sigma_floor,
-        sigma_max,
-        refine,
-        smear,
-        seed,
-        hints,
-    )
+    wishes = _wished(locals())
     result, timer, _ = _fit(forward, data, wishes)
     from insiren.fit.landscape import over_bounds
     from insiren.report import landscape_figure
