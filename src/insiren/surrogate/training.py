@@ -18,23 +18,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray
 from optax.contrib import muon
 
 import insiren
 from insiren.errors import SurrogateError
 from insiren.forward import Points
 from insiren.instrument.exact import Exact
-from insiren.instrument.resolution import FWHM_PER_SIGMA, energy_resolution
-from insiren.simulate.chunks import in_chunks
+from insiren.instrument.resolution import energy_resolution
 from insiren.surrogate.accuracy import accuracy
 from insiren.surrogate.domain import Domain, find_domain
+from insiren.surrogate.labels import Labels, draw
 from insiren.surrogate.siren import Siren, siren
-from insiren.surrogate.surrogate import Surrogate, is_stable_phase
+from insiren.surrogate.surrogate import Surrogate
 
 _TYPICAL_PEAK = 10.0  # c puts the median peak of log(1 + c S) at log(11): ridges and flanks both count
-_ENERGIES = 16  # drawn for each (Q, parameters): one quadrature serves them all
-_RIDGE = 1.5  # standard deviations of the resolution around a line that energies are drawn from
 _DRAW = 4096  # (Q, parameters) simulated at once
 STRIDE = 1000  # steps between two renewals of a part of the pool
 _HELD_OUT_Q = 60  # wavevectors, and
@@ -166,11 +164,15 @@ class Learner:
         S = np.asarray(exact(values, Points.table(Q, energies))).reshape(200, 200)
         return cls(exact, domain, recipe, float(_TYPICAL_PEAK / np.median(S.max(axis=1))))
 
+    def labels(self, key: PRNGKeyArray) -> Labels:
+        """Fresh inputs and labels, see `draw`."""
+        return draw(self.exact, self.domain, self.scale, _DRAW, key)
+
     def start(self) -> State:
         """Fresh weights and a full pool."""
         key, weights, draws = jax.random.split(jax.random.key(self.recipe.seed), 3)
         net = siren(len(self.domain.lower), self.recipe.width, self.recipe.layers, weights)
-        parts = [draw(self, k) for k in jax.random.split(draws, -(-self.recipe.pool // _DRAW))]
+        parts = [self.labels(k) for k in jax.random.split(draws, -(-self.recipe.pool // _DRAW))]
         pool = tuple(jnp.concatenate(column)[: self.recipe.pool] for column in zip(*parts, strict=True))
         return State(net, _optimiser(self.recipe).init(net), pool, jnp.asarray(0), key)
 
@@ -179,7 +181,7 @@ class Learner:
         key, use = jax.random.split(state.key)
         size = min(_DRAW, self.recipe.pool)
         at = int(state.step) // STRIDE * size % (self.recipe.pool // size * size)
-        new = draw(self, use)
+        new = self.labels(use)
         pool = tuple(
             jax.lax.dynamic_update_slice_in_dim(x, y[:size], at, 0) for x, y in zip(state.pool, new, strict=True)
         )
@@ -187,7 +189,7 @@ class Learner:
 
     def surrogate(self, state: State) -> Surrogate:
         """The network of a state as a Surrogate, its held-out error measured."""
-        x, y = draw(self, jax.random.key(self.recipe.seed + 1_000_003))  # a stream of its own
+        x, y = self.labels(jax.random.key(self.recipe.seed + 1_000_003))  # a stream of its own
         error = float(jnp.sqrt(jnp.mean((state.net(x) - y) ** 2)))
         bare = Surrogate(state.net, self.scale, self.domain, self.exact, "{}")
         low, high = np.array(self.domain.q_range).T
@@ -210,46 +212,6 @@ class Learner:
             },
         }
         return dataclasses.replace(bare, provenance=json.dumps(facts))
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def draw(learner: Learner, key: PRNGKeyArray) -> tuple[Float[Array, "n e i"], Float[Array, "n e"]]:
-    """Fresh inputs in [−1, 1] and labels log(1 + c S), for stable parameters and random Q and ω.
-
-    Unstable draws are replaced by stable ones of the same batch. Half of the energies are
-    uniform, half lie near a line that the resolution smears.
-    """
-    exact, domain = learner.exact, learner.domain
-    keys = jax.random.split(key, 6)
-    corners = np.array([[p.min, p.max] for p in domain.inputs]).T
-    theta = corners[0] + (corners[1] - corners[0]) * jax.random.uniform(keys[0], (_DRAW, len(domain.inputs)), float)
-    fixed = {name: jnp.asarray(value) for name, value in domain.fixed}
-    named = lambda row: fixed | {p.name: row[n] for n, p in enumerate(domain.inputs)}  # noqa: E731
-    stable = in_chunks(jax.vmap(lambda row: is_stable_phase(exact, named(row))), 64, theta)
-    theta = theta[jax.random.choice(keys[1], _DRAW, (_DRAW,), p=stable / jnp.sum(stable))]
-    low, high = np.array([(-0.5, 0.5) if r else s for r, s in zip(domain.periodic, domain.q_range, strict=True)]).T
-    place = low + (high - low) * jax.random.uniform(keys[2], (_DRAW, len(domain.axes)), float)
-    hkl = jnp.zeros((_DRAW, 3)).at[:, np.array(domain.axes)].set(place)
-    folded = domain.fold(hkl)
-
-    def one(row: Array, Q: Array, chance: Array, spread: Array, uniform: Array) -> tuple[Array, Array]:
-        params = named(row)
-        E, _, fwhm = (x[0].reshape(-1) for x in exact.lines(params, Q[None]))
-        line = jnp.floor(chance * len(E)).astype(int)
-        near = E[line] + _RIDGE * fwhm[line] / FWHM_PER_SIGMA * spread
-        half = _ENERGIES // 2
-        span = domain.omega[0] + (domain.omega[1] - domain.omega[0]) * uniform
-        inside = (near > domain.omega[0]) & (near < domain.omega[1])
-        energies = jnp.where((jnp.arange(_ENERGIES) < half) & inside, near, span)
-        return energies, jnp.log1p(learner.scale * exact.rows(params, Q[None], energies[None])[0])
-
-    chance = jax.random.uniform(keys[3], (_DRAW, _ENERGIES), float)
-    spread = jax.random.normal(keys[4], (_DRAW, _ENERGIES), float)
-    uniform = jax.random.uniform(keys[5], (_DRAW, _ENERGIES), float)
-    energies, labels = in_chunks(jax.vmap(one), 16, theta, hkl, chance, spread, uniform)
-    wide = lambda x: jnp.broadcast_to(x[:, None], (_DRAW, _ENERGIES, x.shape[1]))  # noqa: E731
-    inputs = domain.scaled(wide(folded), energies, wide(theta))
-    return inputs.astype(jnp.float32), labels.astype(jnp.float32)
 
 
 def _optimiser(recipe: Recipe) -> Any:
