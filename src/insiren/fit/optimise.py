@@ -206,10 +206,10 @@ def _refine(
         problem.check(minima[0])
         raise FitError("The best parameters have no spectrum on all pixels; narrow the bounds to the stable phase.")
     found, problem = min(rivals, key=lambda rival: float(rival[0].costs[0]))
-    return _settle(problem, found.thetas[0], noises, progress)
+    return settle(problem, found.thetas[0], noises, progress)
 
 
-def _settle(
+def settle(
     problem: Problem, theta: np.ndarray, noises: tuple[Noise, ...], progress: Progress
 ) -> tuple[np.ndarray, Problem]:
     """The minimum after weights, stiffness of backgrounds and parameters have been iterated until they agree."""
