@@ -1,7 +1,7 @@
 """Speed and accuracy in one table: each row beside what it is compared to, measured in this run.
 
     python benchmarks/run.py            all rows
-    python benchmarks/run.py accuracy   one part: peers, gradient, growth, simulator, training or accuracy
+    python benchmarks/run.py accuracy   one part: peers, gradient, growth, simulator, fit, training or accuracy
 
 The first three are in speed.py, which says how the peers are run. Times are medians of five runs
 after a warm-up; a ratio comes with its least and largest over the pairs of runs.
@@ -20,6 +20,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from fits import fit_rows
 from rich.console import Console
 from rich.table import Table
 from speed import gradient_rows, growth_rows, peers_rows
@@ -146,7 +147,7 @@ def main() -> None:
             for some in rows():
                 for row in some():
                     table.add_row(*row)
-    for rows in (simulator_rows, training_rows, accuracy_rows):
+    for rows in (simulator_rows, fit_rows, training_rows, accuracy_rows):
         if wanted in rows.__name__:
             for row in rows():
                 table.add_row(*row())

@@ -34,11 +34,18 @@ Objective = Annotated[
     str | None,
     typer.Option("--objective", help="gaussian, poisson (counts) or pearson; by default poisson where counts exist."),
 ]
-Background = Annotated[str, typer.Option("--background", help="per-energy, constant, savgol or none.")]
+Background = Annotated[
+    str, typer.Option("--background", help="per-energy, smooth, constant, savgol, none, template:FILE or lowrank.")
+]
 Fix = Annotated[list[str], typer.Option("--fix", metavar="NAME=VALUE", help="Fix a parameter.")]
 Free = Annotated[list[str], typer.Option("--free", metavar="NAME", help="Free a parameter.")]
 Bound = Annotated[list[str], typer.Option("--bound", metavar="NAME=LO:HI", help="Bounds of a parameter.")]
 Tie = Annotated[list[str], typer.Option("--tie", metavar="NAME=EXPRESSION", help="Let a parameter follow others.")]
+Each = Annotated[
+    list[str], typer.Option("--each", metavar="NAME", help="Give every data set its own: NAME[1], NAME[2], …")
+]
+Weights = Annotated[str, typer.Option("--weights", help="data: their σ; model: the σ that its intensity would have.")]
+Robust = Annotated[bool, typer.Option("--robust", help="Let outliers count less: residuals follow Student's t.")]
 Starts = Annotated[
     int, typer.Option("--starts", min=1, help="Raw starts whose descents are counted; Adam descents with the preset.")
 ]
@@ -65,6 +72,9 @@ class Wishes(NamedTuple):
     free: list[str]
     bound: list[str]
     tie: list[str]
+    each: list[str]
+    weights: str
+    robust: bool
     starts: int
     sigma_floor: float | None
     sigma_max: float | None
@@ -91,6 +101,9 @@ def fit(
     free: Free = [],  # noqa: B006
     bound: Bound = [],  # noqa: B006
     tie: Tie = [],  # noqa: B006
+    each: Each = [],  # noqa: B006
+    weights: Weights = "data",
+    robust: Robust = False,
     starts: Starts = 10,
     sigma_floor: SigmaFloor = None,
     sigma_max: SigmaMax = None,
@@ -142,7 +155,7 @@ def _fit(forward: str, data: list[Path], wishes: Wishes) -> tuple[Any, Timer, di
             source,
             sets,
             wishes.objective,  # type: ignore[arg-type]  # checked by the fit
-            wishes.background,  # type: ignore[arg-type]
+            wishes.background,
             wishes.free,
             fixed,
             bounds,
@@ -153,6 +166,9 @@ def _fit(forward: str, data: list[Path], wishes: Wishes) -> tuple[Any, Timer, di
             wishes.sigma_floor,
             wishes.sigma_max,
             timer,
+            each=wishes.each,
+            weights=wishes.weights,
+            robust=wishes.robust,
         )
     return result, timer, assumptions(sets)
 
@@ -202,6 +218,9 @@ def landscape(
     free: Free = [],  # noqa: B006
     bound: Bound = [],  # noqa: B006
     tie: Tie = [],  # noqa: B006
+    each: Each = [],  # noqa: B006
+    weights: Weights = "data",
+    robust: Robust = False,
     starts: Starts = 10,
     sigma_floor: SigmaFloor = None,
     sigma_max: SigmaMax = None,

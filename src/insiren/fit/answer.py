@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from insiren.data.spectrum import Measured
-from insiren.fit.objective import Kind, deviance, profile
-from insiren.fit.problem import Choice, Problem
+from insiren.fit.choice import Choice
+from insiren.fit.objective import Kind, deviance, nuisance, profile
+from insiren.fit.problem import Problem
 from insiren.fit.result import Fit, Map
 
 _EDGE = 1e-4  # of the width of a bound: closer counts as at the bound
@@ -35,16 +36,17 @@ def answer_at(
     """
     choice, kind = problem.choice, problem.kind
     named = {name: float(value) for name, value in choice.values(theta).items()}
-    problem.forward.check(named)
+    problem.check(theta)
     width = choice.upper - choice.lower
     edge = (theta - choice.lower < _EDGE * width) | (choice.upper - theta < _EDGE * width)
     residual, J = problem.jacobian(theta)
     n_data = sum(int(m.used.sum()) for m in maps)
-    nuisance = 0 if kind == "pearson" else sum(1 + _groups_used(m, t) for m, t in zip(maps, problem.data, strict=True))
-    freedom = max(1, n_data - nuisance - int(np.sum(~edge)))
-    covariance, noise = _covariance(J, edge, float(residual @ residual), freedom, kind)
+    taken = 0.0 if kind == "pearson" else sum(nuisance(t) for t in problem.data)
+    freedom = max(1.0, n_data - taken - int(np.sum(~edge)))
+    pixels = residual[: sum(t.pixels for t in problem.data)]  # without the penalties of a background
+    covariance, noise = _covariance(J, edge, problem.widen * float(pixels @ pixels), freedom, kind)
     models = [profile(S, t) for S, t in zip(problem.spectra(theta), problem.data, strict=True)]
-    objective = float(residual @ residual)
+    objective = float(pixels @ pixels)
     if kind == "poisson":
         objective = sum(deviance(m, p) for m, p in zip(maps, models, strict=True))
     return Fit(
@@ -63,17 +65,12 @@ def answer_at(
         noise=noise,
         starts=starts,
         maps=tuple(Map(m, np.asarray(t.intensity), p) for m, t, p in zip(maps, problem.data, models, strict=True)),
-        surrogate_check=_check_surrogate(problem, theta),
+        surrogate_check=_check_surrogate(problem, theta, named),
         problem=problem,
     )
 
 
-def _groups_used(measured: Measured, data: Any) -> int:
-    groups = data.groups.shape[0]
-    return len(np.unique(np.asarray(data.group)[measured.used])) if groups else 0
-
-
-def _covariance(J: np.ndarray, edge: np.ndarray, square: float, freedom: int, kind: Kind) -> tuple[np.ndarray, float]:
+def _covariance(J: np.ndarray, edge: np.ndarray, square: float, freedom: float, kind: Kind) -> tuple[np.ndarray, float]:
     """Covariance of the free parameters, NaN for those at a bound or without effect, and the noise factor in it.
 
     The inverse of JᵀJ, times the reduced χ² where that is above 1: a misfit larger than the
@@ -107,15 +104,18 @@ def _errors(choice: Choice, theta: np.ndarray, covariance: np.ndarray) -> dict[s
     return errors
 
 
-def _check_surrogate(problem: Problem, theta: np.ndarray) -> dict[str, Any] | None:
+def _check_surrogate(problem: Problem, theta: np.ndarray, named: dict[str, float]) -> dict[str, Any] | None:
     """Where the exact simulator would put the answer of a surrogate, by one Gauss–Newton step."""
-    exact = problem.forward.exact
-    if exact is None:
+    if all(one.exact is None for one in problem.sources):
         return None
-    known = {*problem.choice.names, *dict(problem.choice.fixed), *dict(problem.choice.ties)}
-    rest = tuple((p.name, p.value) for p in exact.parameters if p.name not in known)
-    choice = dataclasses.replace(problem.choice, fixed=(*problem.choice.fixed, *rest))
-    peer = dataclasses.replace(problem, forward=exact.given(dict(choice.fixed)), choice=choice).near(theta)
+    known = {name.partition("[")[0] for name in named}
+    exacts = [one.exact or one for one in problem.sources]
+    rest = {p.name: p.value for one in exacts for p in one.parameters if p.name not in known}
+    choice = dataclasses.replace(problem.choice, fixed=(*problem.choice.fixed, *rest.items()))
+    given = [one.given(choice.part(n, one).constant) for n, one in enumerate(exacts)]
+    peer = dataclasses.replace(
+        problem, forward=given[0], choice=choice, forwards=tuple(given) if problem.forwards else ()
+    ).near(theta)
     residual, J = peer.jacobian(theta)
     step = -np.linalg.lstsq(J, residual, rcond=None)[0]
     names = problem.choice.names

@@ -16,14 +16,39 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from insiren.data.background import Basis
 from insiren.data.spectrum import Measured
 from insiren.errors import FitError
 
 Kind = Literal["gaussian", "poisson", "pearson"]
-Background = Literal["per-energy", "constant", "none", "savgol"]
 KINDS: tuple[Kind, ...] = ("gaussian", "poisson", "pearson")
+_FLAT = 1e-13  # of the largest eigenvalue: a background function that the pixels say no more of stays 0
 _LEAST = 1e-3  # of the mean count: an expected count is never less, since zero would be certainty
-BACKGROUNDS: tuple[Background, ...] = ("per-energy", "constant", "none", "savgol")
+_EMPTY = np.zeros(0)
+
+
+class Curve(NamedTuple):
+    """A background that is a sum of given functions, whose coefficients β are eliminated under a penalty.
+
+    The penalty βᵀ diag(λ·K) β is a Gaussian prior in the unit of the noise, so that what is left after
+    elimination is the marginal likelihood, up to a constant.
+
+    Attributes:
+        functions: value of each function at each group of pixels, shape (b, k).
+        penalties: diagonals K of the kinds of penalty, shape (m, k); m = 0 for none.
+        stiffness: λ of each kind, shape (m,).
+        inverse: of ΣᵢwᵢfᵢfᵢT + penalty, shape (k, k).
+    """
+
+    functions: Float[Array, "b k"]
+    penalties: Float[Array, "m k"]
+    stiffness: Float[Array, " m"]
+    inverse: Float[Array, "k k"]
+
+    @property
+    def root(self) -> Float[Array, " k"]:
+        """The square root of the penalty, a diagonal."""
+        return jnp.sqrt(self.stiffness @ self.penalties)
 
 
 class Target(NamedTuple):
@@ -34,21 +59,31 @@ class Target(NamedTuple):
         weight: 1/σ² (a model's σ where the objective is Poisson), shape (d,).
         group: which background value a pixel has, shape (d,).
         groups: one zero a background value, shape (b,); empty without background.
+        curve: the functions of which the background values are a sum, or None where each is free.
     """
 
     intensity: Float[Array, " d"]
     weight: Float[Array, " d"]
     group: Int[Array, " d"]
     groups: Float[Array, " b"]
+    curve: Curve | None = None
+
+    @property
+    def pixels(self) -> int:
+        """How many residuals are those of pixels; the penalty's come after them."""
+        return self.intensity.shape[0]
 
 
-def target(measured: Measured, background: Background, curve: Float[np.ndarray, " r"] | None = None) -> Target:
+def target(
+    measured: Measured, background: str, curve: Float[np.ndarray, " r"] | None = None, basis: Basis | None = None
+) -> Target:
     """A data set with its weights and background groups.
 
     Args:
         measured: the data set.
-        background: how the background is treated.
+        background: how the background is treated; what is not per-energy or constant has no group of its own.
         curve: background of each energy row that is subtracted beforehand, in the data's unit.
+        basis: functions of which the background is a sum.
     """
     weight = np.where(measured.used, measured.sigma**-2.0, 0.0)
     intensity, group, groups = measured.intensity, np.zeros(len(weight), int), 0
@@ -58,15 +93,84 @@ def target(measured: Measured, background: Background, curve: Float[np.ndarray, 
         groups = 1
     if curve is not None:
         intensity = np.where(measured.used, intensity - curve[measured.row], 0.0)
-    return Target(jnp.asarray(intensity), jnp.asarray(weight), jnp.asarray(group), jnp.zeros(groups))
+    made = Target(jnp.asarray(intensity), jnp.asarray(weight), jnp.asarray(group), jnp.zeros(groups))
+    if basis is None:
+        return made
+    functions, penalties = jnp.asarray(basis.functions), jnp.asarray(basis.penalties)
+    empty = Curve(functions, penalties, jnp.zeros(len(penalties)), jnp.zeros((functions.shape[1],) * 2))
+    made = made._replace(group=jnp.asarray(basis.group), groups=jnp.zeros(len(functions)), curve=empty)
+    return stiffened(made, middling(made))
+
+
+def gram(data: Target) -> np.ndarray:
+    """Σ w f fᵀ of the functions f of a background over the pixels, shape (k, k)."""
+    assert data.curve is not None
+    w, f = np.asarray(data.weight), np.asarray(data.curve.functions)
+    return f.T @ (np.bincount(np.asarray(data.group), w, len(f))[:, None] * f)
+
+
+def middling(data: Target) -> np.ndarray:
+    """A stiffness (m,) to begin with, at which data and penalty weigh about the same."""
+    assert data.curve is not None
+    penalties = np.asarray(data.curve.penalties)
+    return np.trace(gram(data)) / (penalties.sum(axis=1) * max(1, len(penalties)))
+
+
+def stiffened(data: Target, stiffness: np.ndarray) -> Target:
+    """The same with another stiffness (m,) of its background."""
+    if data.curve is None:
+        return data
+    full = gram(data) + np.diag(stiffness @ np.asarray(data.curve.penalties))
+    inverse = np.linalg.pinv(full, rcond=_FLAT, hermitian=True)
+    return data._replace(curve=data.curve._replace(stiffness=jnp.asarray(stiffness), inverse=jnp.asarray(inverse)))
+
+
+def reweighted(data: Target, weight: np.ndarray) -> Target:
+    """The same with other weights (d,) of its pixels."""
+    changed = data._replace(weight=jnp.asarray(weight))
+    return changed if data.curve is None else stiffened(changed, np.asarray(data.curve.stiffness))
+
+
+def picked(data: Target, pixels: np.ndarray) -> Target:
+    """Some of the pixels, given by their numbers."""
+    group, curve, groups = np.asarray(data.group)[pixels], data.curve, data.groups
+    if curve is not None:
+        kept, group = np.unique(group, return_inverse=True)
+        curve, groups = curve._replace(functions=curve.functions[kept]), jnp.zeros(len(kept))
+    few = Target(data.intensity[pixels], data.weight[pixels], jnp.asarray(group), groups, curve)
+    if curve is None:
+        return few
+    share = float(jnp.sum(few.weight) / jnp.sum(data.weight))
+    return stiffened(few, share * np.asarray(curve.stiffness))
+
+
+def nuisance(data: Target) -> float:
+    """Degrees of freedom that the scale and the background of a data set take from its pixels.
+
+    Of a penalised background they are the trace of the matrix that makes the fit from the data.
+
+    Source: Wood, Generalized Additive Models, 2nd ed. (2017), section 5.4.2.
+    """
+    if data.curve is not None:
+        return 1 + float(np.sum(np.asarray(data.curve.inverse) * gram(data)))
+    used = np.asarray(data.weight) > 0
+    return 1 + (len(np.unique(np.asarray(data.group)[used])) if data.groups.shape[0] else 0)
 
 
 class Profile(NamedTuple):
-    """The model of a data set with its eliminated scale and background."""
+    """The model of a data set with its eliminated scale and background.
+
+    Attributes:
+        scale: in the data's unit per unit of S.
+        background: of each group of pixels in the data's unit, shape (b,).
+        model: scale · S + background, shape (d,).
+        coefficients: of the functions of which the background is a sum, shape (k,).
+    """
 
     scale: Float[Array, ""]
     background: Float[Array, " b"]
     model: Float[Array, " d"]
+    coefficients: Float[Array, " k"] | np.ndarray = _EMPTY
 
 
 @jax.jit
@@ -87,6 +191,13 @@ def profile(S: Float[Array, " d"], data: Target) -> Profile:
         scale = _ratio(jnp.sum(w * S * I), jnp.sum(w * S * S))
         return Profile(scale, data.groups, scale * S)
     total = functools.partial(jax.ops.segment_sum, segment_ids=data.group, num_segments=groups)
+    if data.curve is not None:
+        f, inverse = data.curve.functions, data.curve.inverse
+        along_S, along_I = f.T @ total(w * S), f.T @ total(w * I)
+        of_S, of_I = inverse @ along_S, inverse @ along_I
+        scale = _ratio(jnp.sum(w * S * I) - along_S @ of_I, jnp.sum(w * S * S) - along_S @ of_S)
+        background = f @ (of_I - scale * of_S)
+        return Profile(scale, background, scale * S + background[data.group], of_I - scale * of_S)
     weight = total(w)
     mean_S, mean_I = _ratio(total(w * S), weight), _ratio(total(w * I), weight)
     rest_S, rest_I = S - mean_S[data.group], I - mean_I[data.group]
@@ -103,10 +214,14 @@ def _ratio(above: Array, below: Array) -> Array:
 
 @jax.jit
 def least_squares_residual(spectra: tuple[Array, ...], data: tuple[Target, ...]) -> Float[Array, " d"]:
-    """(I − scale S − background)/σ of all pixels of all data sets; 0 where left out."""
-    return jnp.concatenate(
-        [jnp.sqrt(t.weight) * (t.intensity - profile(S, t).model) for S, t in zip(spectra, data, strict=True)]
-    )
+    """(I − scale S − background)/σ of all pixels of all data sets, 0 where left out; then the penalties' roots."""
+    pixels, penalties = [], []
+    for S, t in zip(spectra, data, strict=True):
+        best = profile(S, t)
+        pixels.append(jnp.sqrt(t.weight) * (t.intensity - best.model))
+        if t.curve is not None and t.curve.penalties.shape[0]:
+            penalties.append(t.curve.root * best.coefficients)
+    return jnp.concatenate([*pixels, *penalties])
 
 
 @jax.jit
@@ -155,7 +270,7 @@ def poisson_weights(measured: Measured, data: Target, found: Profile) -> Target:
     """
     counts, norm = _counted(measured)
     expected = np.maximum(np.asarray(found.model) * norm, _LEAST * np.mean(counts[measured.used]))
-    return data._replace(weight=jnp.asarray(np.where(measured.used, norm**2 / expected, 0.0)))
+    return reweighted(data, np.where(measured.used, norm**2 / expected, 0.0))
 
 
 def _counted(measured: Measured) -> tuple[np.ndarray, np.ndarray]:

@@ -1,125 +1,52 @@
-"""A fit as a function of the free parameters alone: names, bounds, ties, data, and what they evaluate to."""
+"""A fit as a function of the free parameters alone: data, Forwards, and what they evaluate to."""
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
-from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
-from insiren.errors import FitError
+from insiren.fit.choice import Choice, Names, choose
 from insiren.fit.objective import Kind, Target, residual, residual_jacobian
-from insiren.forward import Forward, Parameter, Points
-from insiren.model.parameters import evaluate, names
+from insiren.forward import Forward, Points
+
+__all__ = ["Choice", "Normal", "Problem", "choose"]
 
 
-@dataclasses.dataclass(frozen=True)
-class Choice:
-    """Which parameters of a Forward are free, and what becomes of the others.
+class Normal(NamedTuple):
+    """The objective at several θ, to second order as Gauss and Newton have it.
 
     Attributes:
-        free: the parameters that are fitted, with the bounds of this fit.
-        fixed: values of those that are not.
-        ties: (name, expression) of those that follow others.
+        cost: Σ r², infinite where there is no spectrum, shape (s,).
+        gradient: Jᵀr, shape (s, p).
+        gram: JᵀJ, shape (s, p, p).
     """
 
-    free: tuple[Parameter, ...]
-    fixed: tuple[tuple[str, float], ...]
-    ties: tuple[tuple[str, str], ...]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(p.name for p in self.free)
-
-    @property
-    def lower(self) -> np.ndarray:
-        return np.array([p.min for p in self.free])
-
-    @property
-    def upper(self) -> np.ndarray:
-        return np.array([p.max for p in self.free])
-
-    def values(self, theta: Array | np.ndarray) -> dict[str, Array]:
-        """Every parameter by name, from the free ones; traceable by JAX."""
-        known = {name: jnp.asarray(value) for name, value in self.fixed}
-        known |= {name: jnp.asarray(theta[n]) for n, name in enumerate(self.names)}
-        for name, expression in self.ties:
-            known[name] = jnp.asarray(evaluate(expression, known), float)
-        return known
-
-
-def choose(
-    parameters: tuple[Parameter, ...],
-    free: Sequence[str] | None = None,
-    fixed: Mapping[str, float] | None = None,
-    bounds: Mapping[str, tuple[float, float]] | None = None,
-    ties: Mapping[str, str] | None = None,
-) -> Choice:
-    """The free, fixed and tied parameters of a fit.
-
-    Args:
-        parameters: those of the Forward; the ones with `free` set are free by default.
-        free: names to free besides.
-        fixed: values to fix.
-        bounds: bounds to use instead of the model's.
-        ties: expressions of other parameters, such as {"Jp": "J/20"}.
-
-    Raises:
-        FitError: an unknown name, contradicting wishes, or nothing left to fit.
-    """
-    wished, fixed, bounds, ties = set(free or ()), dict(fixed or {}), dict(bounds or {}), dict(ties or {})
-    known = [p.name for p in parameters]
-    for name in [*wished, *fixed, *bounds, *ties, *(n for e in ties.values() for n in names(e))]:
-        if name not in known:
-            alike = {one.lower(): one for one in known}
-            close = difflib.get_close_matches(name.lower(), alike, n=1)
-            hint = f" Did you mean {alike[close[0]]!r}?" if close else ""
-            raise FitError(f"No parameter is called {name!r}.{hint} There are {', '.join(known)}.")
-    for one, other in ((wished, fixed), (wished, ties), (fixed, ties)):
-        if both := set(one) & set(other):
-            raise FitError(f"{', '.join(sorted(both))} cannot be two of free, fixed and tied; choose one.")
-    if endless := [name for name, value in fixed.items() if not np.isfinite(value)]:
-        raise FitError(f"{', '.join(endless)} cannot be fixed to what is no finite number.")
-    if chained := [n for e in ties.values() for n in names(e) if n in ties]:
-        raise FitError(f"A tie may not use a tied parameter ({', '.join(chained)}); write it out.")
-    chosen = [p for p in parameters if (p.free or p.name in wished) and p.name not in fixed and p.name not in ties]
-    if not chosen:
-        raise FitError("No parameter is free, so there is nothing to fit; free one with --free NAME.")
-    if idle := sorted(set(bounds) - {p.name for p in chosen}):
-        raise FitError(f"{', '.join(idle)} has bounds but is not free; free it as well, or leave the bounds out.")
-    rest = {p.name: float(fixed.get(p.name, p.value)) for p in parameters if p not in chosen and p.name not in ties}
-    return Choice(tuple(_bounded(p, bounds.get(p.name)) for p in chosen), tuple(rest.items()), tuple(ties.items()))
-
-
-def _bounded(parameter: Parameter, bounds: tuple[float, float] | None) -> Parameter:
-    low, high = bounds or (parameter.min, parameter.max)
-    if not -np.inf < low < high < np.inf:
-        raise FitError(
-            f"The bounds of {parameter.name} are {low:g} and {high:g}; both must be finite, the first the lower."
-        )
-    return dataclasses.replace(
-        parameter, min=float(low), max=float(high), value=float(np.clip(parameter.value, low, high))
-    )
+    cost: np.ndarray
+    gradient: np.ndarray
+    gram: np.ndarray
 
 
 class Problem(eqx.Module):
-    """A Forward, data sets and a choice of parameters: residuals as a function of θ.
+    """Forwards, data sets and a choice of parameters: residuals as a function of θ.
 
     Spectra are evaluated a data set at a time, so that data sets of one shape share one
     compiled function, in this fit and the next.
 
     Attributes:
-        forward: what simulates.
-        prepared: the same, prepared for the points of each data set.
+        forward: what simulates; the first where data sets have different ones.
+        prepared: what simulates each data set, prepared for its points.
         points: where each data set was measured.
         data: what was measured there.
         choice: free, fixed and tied parameters.
         kind: of the objective.
+        forwards: what simulates each data set, not prepared, where they differ; else empty.
+        widen: factor on the variance of the parameters that the weights of a robust fit ask for.
     """
 
     forward: Forward
@@ -128,21 +55,45 @@ class Problem(eqx.Module):
     data: tuple[Target, ...]
     choice: Choice = eqx.field(static=True)
     kind: Kind = eqx.field(static=True)
+    forwards: tuple[Forward, ...] = ()
+    widen: float = 1.0
+
+    @property
+    def sources(self) -> tuple[Forward, ...]:
+        """What simulates each data set, not prepared."""
+        return self.forwards or (self.forward,) * len(self.points)
+
+    def values(self, theta: np.ndarray, which: int) -> dict[str, Array]:
+        """Every parameter of the Forward of a data set, counted from 0, by the name it has there."""
+        part = self.choice.part(which, self.sources[which])
+        return part.names.values(jnp.asarray(theta)[part.index], part.constant)
 
     def near(self, theta: np.ndarray) -> Problem:
-        """The same problem with the Forward prepared for its points at parameters near θ."""
-        values = self.choice.values(theta)
-        return dataclasses.replace(self, prepared=tuple(self.forward.at(p, values) for p in self.points))
+        """The same problem with the Forwards prepared for their points at parameters near θ."""
+        each = enumerate(zip(self.sources, self.points, strict=True))
+        return dataclasses.replace(
+            self, prepared=tuple(forward.at(p, self.values(theta, n)) for n, (forward, p) in each)
+        )
 
     def covers(self, theta: np.ndarray) -> bool:
-        """Whether θ is near enough to what the Forward was prepared for."""
-        values = self.choice.values(theta)
-        return all(forward.covers(values) for forward in self.prepared)
+        """Whether θ is near enough to what the Forwards were prepared for."""
+        return all(forward.covers(self.values(theta, n)) for n, forward in enumerate(self.prepared))
+
+    def check(self, theta: np.ndarray) -> None:
+        """Raises the error that explains why θ has no answer, if it has none."""
+        for n, forward in enumerate(self.sources):
+            forward.check({name: float(value) for name, value in self.values(theta, n).items()})
+
+    def _asked(self):
+        """Of each data set: prepared Forward, names, fixed values and which free parameters it has, its points."""
+        for n, (source, forward, points) in enumerate(zip(self.sources, self.prepared, self.points, strict=True)):
+            part = self.choice.part(n, source)
+            yield forward, part.names, {name: jnp.asarray(x) for name, x in part.constant.items()}, part.index, points
 
     def spectra(self, theta: np.ndarray) -> tuple[Array, ...]:
         """S(Q, ω) of each data set at θ; NaN where the structure is unstable."""
-        pairs = zip(self.prepared, self.points, strict=True)
-        return tuple(_spectrum(forward, self.choice, jnp.asarray(theta), p) for forward, p in pairs)
+        at = jnp.asarray(theta)
+        return tuple(_spectrum(forward, names, constant, at[i], p) for forward, names, constant, i, p in self._asked())
 
     def objective(self, theta: np.ndarray) -> float:
         """Σ r² at θ; infinite where there is no spectrum."""
@@ -150,26 +101,91 @@ class Problem(eqx.Module):
         return value if np.isfinite(value) else np.inf
 
     def residual(self, theta: np.ndarray) -> np.ndarray:
-        """The residual vector (d,) at θ."""
+        """The residual vector (d,) at θ: of pixels, then of penalties."""
         return np.asarray(residual(self.kind, self.spectra(theta), self.data))
 
     def jacobian(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The residual vector (d,) and its derivatives (d, p) at θ, by forward differentiation."""
-        pairs = zip(self.prepared, self.points, strict=True)
-        both = [_slopes(forward, self.choice, jnp.asarray(theta), p) for forward, p in pairs]
-        r, J = residual_jacobian(self.kind, tuple(S for S, _ in both), tuple(dS for _, dS in both), self.data)
+        spectra, slopes = [], []
+        for forward, names, constant, index, points in self._asked():
+            S, dS = _slopes(forward, names, constant, jnp.asarray(theta)[index], points)
+            spectra.append(S)
+            slopes.append(jnp.zeros((len(theta), len(S))).at[index].set(dS))
+        r, J = residual_jacobian(self.kind, tuple(spectra), tuple(slopes), self.data)
         return np.asarray(r), np.asarray(J)
 
+    def costs(self, thetas: Float[np.ndarray, "s p"]) -> Float[np.ndarray, " s"]:
+        """Σ r² at several θ; infinite where there is no spectrum."""
+        if self.kind == "pearson":
+            return np.array([self.objective(theta) for theta in thetas])
+        cost = np.zeros(len(thetas))
+        for (*asked, index, points), t in zip(self._asked(), self.data, strict=True):
+            cost += np.asarray(_costs(*asked, jnp.asarray(thetas[:, index]), points, t))
+        return np.where(np.isfinite(cost), cost, np.inf)
+
+    def normal(self, thetas: Float[np.ndarray, "s p"], active: Bool[np.ndarray, " s"] | None = None) -> Normal:
+        """The objective to second order at several θ; those that are not active are not evaluated, and 0."""
+        s, p = thetas.shape
+        active = np.ones(s, bool) if active is None else active
+        found = Normal(np.zeros(s), np.zeros((s, p)), np.zeros((s, p, p)))
+        if self.kind == "pearson":
+            for n in np.flatnonzero(active):
+                r, J = self.jacobian(thetas[n])
+                found.cost[n], found.gradient[n], found.gram[n] = r @ r, J.T @ r, J.T @ J
+        else:
+            for (*asked, index, points), t in zip(self._asked(), self.data, strict=True):
+                parts = _normals(*asked, jnp.asarray(thetas[:, index]), points, t, active)
+                cost, gradient, gram = (np.asarray(x) for x in parts)
+                found.cost[:] += cost
+                found.gradient[:, index] += gradient
+                found.gram[:, index[:, None], index] += gram
+        finite = np.isfinite(found.cost) & np.isfinite(found.gram).all(axis=(1, 2))
+        found.cost[~finite] = np.inf
+        return found
+
 
 @eqx.filter_jit
-def _spectrum(forward: Forward, choice: Choice, theta: Float[Array, " p"], points: Points) -> Float[Array, " d"]:
-    return forward.spectrum(choice.values(theta), points)
+def _spectrum(
+    forward: Forward, names: Names, constant: dict[str, Any], theta: Float[Array, " p"], points: Points
+) -> Float[Array, " d"]:
+    return forward.spectrum(names.values(theta, constant), points)
 
 
 @eqx.filter_jit
-def _slopes(forward: Forward, choice: Choice, theta: Float[Array, " p"], points: Points):
+def _slopes(forward: Forward, names: Names, constant: dict[str, Any], theta: Float[Array, " p"], points: Points):
     """S (d,) and its derivatives (p, d)."""
     along = lambda direction: jax.jvp(  # noqa: E731
-        lambda t: forward.spectrum(choice.values(t), points), (theta,), (direction,)
+        lambda t: forward.spectrum(names.values(t, constant), points), (theta,), (direction,)
     )
-    return jax.vmap(along, out_axes=(None, 0))(jnp.eye(len(choice.free)))
+    return jax.vmap(along, out_axes=(None, 0))(jnp.eye(len(theta)))
+
+
+@eqx.filter_jit
+def _costs(forward: Forward, names: Names, constant: dict[str, Any], thetas: Array, points: Points, data: Target):
+    """Σ r² of one data set at several θ, one after the other: diagonalisations must not meet."""
+
+    def one(theta: Array) -> Array:
+        S = forward.spectrum(names.values(theta, constant), points)
+        return jnp.sum(residual("gaussian", (S,), (data,)) ** 2)
+
+    return jax.lax.map(one, thetas)
+
+
+@eqx.filter_jit
+def _normals(
+    forward: Forward, names: Names, constant: dict[str, Any], thetas: Array, points: Points, data: Target, active: Array
+):
+    """Σ r², Jᵀr and JᵀJ of one data set at those of several θ that are active."""
+    size = thetas.shape[1]
+
+    def one(given: tuple[Array, Array]):
+        theta = given[0]
+        if size == 0:
+            S = forward.spectrum(names.values(theta, constant), points)
+            return jnp.sum(residual("gaussian", (S,), (data,)) ** 2), jnp.zeros(0), jnp.zeros((0, 0))
+        S, dS = _slopes(forward, names, constant, theta, points)
+        r, J = residual_jacobian("gaussian", (S,), (dS,), (data,))
+        return r @ r, J.T @ r, J.T @ J
+
+    nothing = lambda _: (jnp.zeros(()), jnp.zeros(size), jnp.zeros((size, size)))  # noqa: E731
+    return jax.lax.map(lambda given: jax.lax.cond(given[1], one, nothing, given), (thetas, jnp.asarray(active)))

@@ -159,7 +159,7 @@ class Fit:
     def to_dict(self) -> dict[str, Any]:
         """The fit as JSON would hold it."""
         free = dict(zip(self.names, self.at_bound, strict=True))
-        units = {p.name: p.unit for p in self.problem.forward.parameters}
+        units = {p.name: p.unit for one in self.problem.sources for p in one.parameters}
         floors = {m.measured.sigma_floor for m in self.maps}
         ceilings = {m.measured.sigma_max for m in self.maps}
         return {
@@ -171,7 +171,7 @@ class Fit:
                 name: {
                     "value": value,
                     "error": self.errors[name],
-                    "unit": units[name],
+                    "unit": units[name.partition("[")[0]],
                     "fixed": name not in free,
                     "tie": dict(self.ties).get(name),
                     "at_bound": free.get(name, False),

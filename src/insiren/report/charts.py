@@ -98,7 +98,7 @@ def ellipses(axes: Axes, fit: Fit, over: Landscape) -> None:
 
 def backgrounds(fit: Fit) -> Figure | None:
     """The fitted background of each data set over energy; None where none was fitted."""
-    shown = [m for m in fit.maps if len(np.asarray(m.profile.background))]
+    shown = [m for m in fit.maps if len(m.profile.background) in (1, m.measured.n_rows)]  # of the energy alone
     if not shown:
         return None
     drawn = look.figure(5.4, 3.4)

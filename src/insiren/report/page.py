@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import importlib.resources
 import math
@@ -82,7 +83,9 @@ def _header(fit: Fit, facts: Mapping[str, Any]) -> str:
 
 def _parameters(fit: Fit) -> str:
     bounded = {p.name: p for p in fit.parameters}
-    declared = [bounded.get(p.name, p) for p in fit.problem.forward.parameters]
+    known = {p.name: p for one in fit.problem.sources for p in one.parameters}
+    numbered = [(p, name) for p in known.values() for name in fit.values if name.partition("[")[0] == p.name]
+    declared = [bounded.get(name, dataclasses.replace(p, name=name)) for p, name in numbered]
     rows = [_parameter(fit, p) for p in sorted(declared, key=lambda p: p.name not in bounded)]
     head = "".join(f'<th scope="col">{t}</th>' for t in ("Parameter", "Value ± error", "Unit", "", "Bounds"))
     return (

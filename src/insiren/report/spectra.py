@@ -106,7 +106,7 @@ def dispersion(fit: Fit, hkl: Float[np.ndarray, "q r"]) -> tuple[np.ndarray, np.
     source = forward if isinstance(forward, Bands) else forward.exact
     if not isinstance(source, Bands):
         return None
-    known = {name: jnp.asarray(value) for name, value in fit.values.items()}
+    known = fit.problem.values(fit.theta, 0)  # of parameters that are one each, the first data set's
     energies, weights = _bands(source, known, jnp.asarray(hkl))
     return np.asarray(energies), np.asarray(weights)
 

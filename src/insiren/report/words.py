@@ -20,6 +20,8 @@ _OBJECTIVES = {
 _BACKGROUNDS = {
     "per-energy": "one free value for each energy and data set, eliminated by linear least squares",
     "constant": "one free value for each data set, eliminated by linear least squares",
+    "smooth": "a smooth function of the energy for each data set, as stiff as the evidence asks, eliminated",
+    "lowrank": "a smooth function of Q and the energy for each data set, as stiff as the evidence asks, eliminated",
     "savgol": "smoothed mean of quiet wavevectors, subtracted before the fit "
     "(Savitzky–Golay; Chitturi et al., Nat. Commun. 14, 5852 (2023))",
     "none": "none",

@@ -1,0 +1,70 @@
+"""How stiff a fitted background is, from the evidence of the data for it.
+
+With a penalised background the data set is a linear model with random effects: I = s S + Σ β f + noise, the noise
+of variance φ σ², β Gaussian with precision λK/φ. The restricted likelihood integrates s and β out; λ is where it is
+largest, with S at the parameters of the fit. So the signal competes with the background on equal terms, and
+neither a region without signal nor a wanted answer enters.
+
+Source: Patterson and Thompson, Biometrika 58, 545 (1971); Wood, J. R. Stat. Soc. B 73, 3 (2011).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.optimize
+from jaxtyping import Array, Float
+
+from insiren.fit.objective import Target, gram, middling, stiffened
+
+_DECADES = np.arange(-5.0, 8.0)  # of the stiffness at which data and penalty weigh the same
+_TOLERANCE = 0.01  # decades; the evidence is flat at its maximum
+
+
+def by_evidence(S: Float[Array, " d"], data: Target) -> Target:
+    """The data set with the stiffness of its background at the maximum of the restricted likelihood.
+
+    Args:
+        S: model spectrum at every pixel.
+        data: with a background that is a sum of functions.
+    """
+    if data.curve is None or not data.curve.penalties.shape[0]:
+        return data
+    cost = _Restricted(np.asarray(S), data)
+    first = middling(data)
+    kinds = len(first)
+    coarse = np.stack(np.meshgrid(*[_DECADES] * kinds, indexing="ij"), -1).reshape(-1, kinds)
+    start = coarse[np.argmin([cost(first * 10**step) for step in coarse])]
+    best = scipy.optimize.minimize(
+        lambda step: cost(first * 10 ** np.clip(step, _DECADES[0], _DECADES[-1])),
+        start,
+        method="Nelder-Mead",
+        options={"xatol": _TOLERANCE, "fatol": 1e-3, "initial_simplex": [start, *(start + 0.5 * np.eye(kinds))]},
+    )
+    return stiffened(data, first * 10 ** np.clip(best.x, _DECADES[0], _DECADES[-1]))
+
+
+class _Restricted:
+    """−2 log of the restricted likelihood of a stiffness, up to a constant; φ at its best value, but not below 1."""
+
+    def __init__(self, S: np.ndarray, data: Target):
+        assert data.curve is not None
+        w, I, f = np.asarray(data.weight), np.asarray(data.intensity), np.asarray(data.curve.functions)
+        total = lambda x: f.T @ np.bincount(np.asarray(data.group), x, len(f))  # noqa: E731
+        self.gram, self.penalties = gram(data), np.asarray(data.curve.penalties)
+        size = np.sqrt(np.sum(w * S * S)) or 1.0
+        self.along_S, self.along_I = total(w * S) / size, total(w * I)
+        self.SI, self.II = np.sum(w * S * I) / size, np.sum(w * I * I)
+        free = int(np.sum(~self.penalties.any(axis=0)))
+        self.freedom = max(1, int(np.sum(w > 0)) - 1 - free)
+
+    def __call__(self, stiffness: np.ndarray) -> float:
+        penalty = stiffness @ self.penalties
+        full = self.gram + np.diag(penalty)
+        root = np.linalg.cholesky(full + 1e-14 * np.trace(full) * np.eye(len(full)))
+        of_S, of_I = np.linalg.solve(root, self.along_S), np.linalg.solve(root, self.along_I)
+        rest = max(1e-14, 1 - of_S @ of_S)
+        scale = max(0.0, (self.SI - of_S @ of_I) / rest)
+        left = max(0.0, self.II - of_I @ of_I - 2 * scale * (self.SI - of_S @ of_I) + scale**2 * rest)
+        noise = max(1.0, left / self.freedom)
+        determinant = 2 * np.sum(np.log(np.diag(root))) + np.log(rest) - np.sum(np.log(penalty[penalty > 0]))
+        return float(self.freedom * np.log(noise) + left / noise + determinant)
