@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from insiren.data.spectrum import Measured
+from insiren.fit.identify import identify
 from insiren.fit.objective import Kind, deviance, profile
 from insiren.fit.problem import Choice, Problem
 from insiren.fit.result import Fit, Map
@@ -65,6 +66,7 @@ def answer_at(
         maps=tuple(Map(m, np.asarray(t.intensity), p) for m, t, p in zip(maps, problem.data, models, strict=True)),
         surrogate_check=_check_surrogate(problem, theta),
         problem=problem,
+        identified=identify(choice.names, {p.name: p.unit for p in choice.free}, covariance, J, maps),
     )
 
 
