@@ -15,14 +15,13 @@ from typing import NamedTuple
 
 import numpy as np
 import scipp as sc
+from screened import screened_fit
 
 import insiren as ins
-from insiren.fit.optimise import fit
 
 TRUTH = {"J": 29.0, "Jp": 1.67, "q_fwhm": 0.0}
 COLUMNS, OMEGA = 28, np.arange(24.0, 140.0, 4.0)
 LEVELS = {"many": 300_000, "few": 2_500}
-BOX = {"J": (22.0, 40.0), "Jp": (-6.0, 8.0)}
 
 
 class Coverage(NamedTuple):
@@ -70,7 +69,7 @@ def coverage(neutrons: int, measurements: int) -> Coverage:
     pulls: dict[str, list[float]] = {"J": [], "Jp": []}
     for seed in range(measurements):
         counted = ins.count(clean, neutrons, seed, under)
-        found = fit(simulator, counted, fixed={"q_fwhm": 0.0}, bounds=BOX, starts=1)
+        found = screened_fit(simulator, [counted])
         for name, kept in pulls.items():
             error = found.errors[name]
             kept.append(np.inf if error is None else (found.values[name] - TRUTH[name]) / error)
@@ -91,7 +90,7 @@ def main() -> None:
         found = coverage(neutrons, many)
         for name in ("J", "Jp"):
             print(
-                f"{word} ({neutrons:,} neutrons), {many} measurements, {name}: 68 % holds {100 * found.one[name]:.1f} %, "
+                f"{word} ({neutrons:,} neutrons), {many} measurements, {name}: 68 % holds {100 * found.one[name]:.1f}, "
                 f"95 % holds {100 * found.two[name]:.1f} %; pulls {found.bias[name]:+.2f} ± {found.spread[name]:.2f}",
                 flush=True,
             )

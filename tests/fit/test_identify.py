@@ -76,7 +76,7 @@ def test_more_weight_where_the_words_point_helps_the_loose_combination_most():
     rng = np.random.default_rng(4)
     J = rng.normal(size=(189, 1)) * [1.0, -2.0]
     J += 0.02 * rng.normal(size=(189, 2)) * np.where(np.arange(189) // 9 == 10, 5.0, 0.2)[:, None]
-    first, where = said(("J", "Jp"), J)
+    _, where = said(("J", "Jp"), J)
     assert "near (0.50, 0.00, 0.00)" in where
     loose = np.array([2.0, 1.0])
 

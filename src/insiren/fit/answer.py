@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import jax
@@ -12,6 +11,7 @@ import numpy as np
 from insiren.data.spectrum import Measured
 from insiren.fit.identify import identify
 from insiren.fit.objective import Kind, deviance, profile
+from insiren.fit.polish import polished
 from insiren.fit.problem import Choice, Problem
 from insiren.fit.result import Fit, Map
 
@@ -44,6 +44,10 @@ def answer_at(
     nuisance = 0 if kind == "pearson" else sum(1 + _groups_used(m, t) for m, t in zip(maps, problem.data, strict=True))
     freedom = max(1, n_data - nuisance - int(np.sum(~edge)))
     covariance, noise = _covariance(J, edge, float(residual @ residual), freedom, kind)
+    check = polished(problem, theta, maps, noise)
+    if check is not None:  # a shift of the surrogate is an error of the answer, fully correlated in all parameters
+        shift = np.where(np.isfinite(np.diag(covariance)), list(check["shift"].values()), 0.0)
+        covariance = covariance + np.outer(shift, shift)
     models = [profile(S, t) for S, t in zip(problem.spectra(theta), problem.data, strict=True)]
     objective = float(residual @ residual)
     if kind == "poisson":
@@ -64,7 +68,7 @@ def answer_at(
         noise=noise,
         starts=starts,
         maps=tuple(Map(m, np.asarray(t.intensity), p) for m, t, p in zip(maps, problem.data, models, strict=True)),
-        surrogate_check=_check_surrogate(problem, theta),
+        surrogate_check=check,
         problem=problem,
         identified=identify(choice.names, {p.name: p.unit for p in choice.free}, covariance, J, maps),
     )
@@ -107,23 +111,3 @@ def _errors(choice: Choice, theta: np.ndarray, covariance: np.ndarray) -> dict[s
         variance = slope[known] @ covariance[np.ix_(known, known)] @ slope[known]
         errors[name] = None if slope[~known].any() else float(np.sqrt(variance))
     return errors
-
-
-def _check_surrogate(problem: Problem, theta: np.ndarray) -> dict[str, Any] | None:
-    """Where the exact simulator would put the answer of a surrogate, by one Gauss–Newton step."""
-    exact = problem.forward.exact
-    if exact is None:
-        return None
-    known = {*problem.choice.names, *dict(problem.choice.fixed), *dict(problem.choice.ties)}
-    rest = tuple((p.name, p.value) for p in exact.parameters if p.name not in known)
-    choice = dataclasses.replace(problem.choice, fixed=(*problem.choice.fixed, *rest))
-    peer = dataclasses.replace(problem, forward=exact.given(dict(choice.fixed)), choice=choice).near(theta)
-    residual, J = peer.jacobian(theta)
-    step = -np.linalg.lstsq(J, residual, rcond=None)[0]
-    names = problem.choice.names
-    return {
-        "exact": dict(zip(names, (theta + step).tolist(), strict=True)),
-        "shift": dict(zip(names, step.tolist(), strict=True)),
-        "objective_surrogate": problem.objective(theta),
-        "objective_exact": float(residual @ residual),
-    }

@@ -114,13 +114,12 @@ def regions(information: np.ndarray, maps: Sequence[Measured]) -> list[str]:
         place.append(np.asarray(where)[np.asarray(m.points.index)])
         omega.append(np.asarray(m.points.omega))
         used.append(m.used)
-    if len({p.shape[1] for p in place}) > 1:  # crystals and powders together: the ones with more to say
-        ends = np.cumsum([0, *(len(p) for p in place)])
-        parts = [information[a:b] for a, b in zip(ends[:-1], ends[1:], strict=True)]
-        best = max((p.shape[1] for p in place), key=lambda n: sum(i.sum() for i, p in zip(parts, place, strict=True)
-                                                                  if p.shape[1] == n))  # fmt: skip
-        pick = [k for k, p in enumerate(place) if p.shape[1] == best]
-        return regions(np.concatenate([parts[k] for k in pick]), [maps[k] for k in pick])
+    kinds = {p.shape[1] for p in place}
+    if len(kinds) > 1:  # crystals and powders together: those with more to say
+        parts = np.split(information, np.cumsum([len(p) for p in place])[:-1])
+        held = {k: sum(i.sum() for i, p in zip(parts, place, strict=True) if p.shape[1] == k) for k in kinds}
+        pick = [n for n, p in enumerate(place) if p.shape[1] == max(held, key=lambda k: held[k])]
+        return regions(np.concatenate([parts[n] for n in pick]), [maps[n] for n in pick])
     here = np.concatenate(used)
     information = np.where(here, information, 0.0)
     return _regions(information, np.concatenate(place), np.concatenate(omega), here)
@@ -145,6 +144,7 @@ def _regions(information: np.ndarray, place: np.ndarray, omega: np.ndarray, used
         span = (_MIDDLE[1] - _MIDDLE[0]) * held[best] / total
         name = f"|Q| = {centre[0]:.2f} 1/Å" if len(centre) == 1 else f"({', '.join(f'{x + 0:.2f}' for x in centre)})"
         said.append(
-            f"near {name} at {low:.3g} … {high:.3g} meV ({100 * span:.0f} % of it in {100 * pixels:.1f} % of the pixels)"
+            f"near {name} at {low:.3g} … {high:.3g} meV ({100 * span:.0f} % of it in {100 * pixels:.1f} % of the "
+            "pixels)"
         )
     return said

@@ -156,8 +156,8 @@ def _importance(fit: Fit, samples: int, seed: int, progress: Progress) -> Poster
     doubts = []
     if k > _WORST_K:
         doubts.append(
-            f"Pareto k is {k:.2f}, above {_WORST_K}: the posterior is far from the Gaussian of the covariance, and these "
-            "samples do not cover it. Sample it by NUTS on a surrogate, or look at the landscape."
+            f"Pareto k is {k:.2f}, above {_WORST_K}: the posterior is far from the Gaussian of the covariance, and "
+            "these samples do not cover it. Sample it by NUTS on a surrogate, or look at the landscape."
         )
     if ess < _LEAST_ESS:
         doubts.append(f"Only {ess:.0f} effective samples; draw more.")

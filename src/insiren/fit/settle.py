@@ -19,7 +19,7 @@ from insiren.fit.objective import poisson_weights, profile
 from insiren.fit.problem import Problem
 
 STEPS = 30  # at most; a warm start takes three to eight
-_CLOSE = 1e-3  # of a standard error: a step that promises less is not taken
+CLOSE = 1e-3  # of a standard error: a step that promises less is not taken
 _REWEIGHTS = 6  # at most, where weights follow the model
 _STIFFEST = 1e8  # damping beyond which no step goes down any more
 _FIRST = 1e-4  # damping at the start: a hint of steepest descent, for a Jacobian that is nearly singular
@@ -49,6 +49,7 @@ def settle(
     free: np.ndarray | None = None,
     noise: float = 1.0,
     steps: int = STEPS,
+    close: float = CLOSE,
 ) -> Settled:
     """The minimum nearest to a start, within the bounds.
 
@@ -57,16 +58,20 @@ def settle(
         theta: the start, with a finite objective, shape (p,).
         maps: the data sets, in the order of the problem's.
         free: which parameters may move, shape (p,); by default all.
-        noise: the objective is known to about this, so smaller gains are not sought.
+        noise: the factor on the covariance.
         steps: at most.
+        close: in standard errors: a step that promises less is not taken.
     """
     free = np.ones(len(theta), bool) if free is None else free
-    found = _descend(problem, np.array(theta, float), free, noise, steps)
+    found = _descend(problem, np.array(theta, float), free, close**2 * noise, steps)
     if problem.kind != "poisson":
         return found
     width = problem.choice.upper - problem.choice.lower
     for _ in range(_REWEIGHTS):
-        last, found = found, _descend(reweighted(found.problem, found.theta, maps), found.theta, free, noise, steps)
+        last, found = (
+            found,
+            _descend(reweighted(found.problem, found.theta, maps), found.theta, free, close**2 * noise, steps),
+        )
         if np.all(np.abs(found.theta - last.theta) < 1e-6 * width):
             break
     return found
@@ -79,8 +84,8 @@ def reweighted(problem: Problem, theta: np.ndarray, maps: list[Measured]) -> Pro
     return dataclasses.replace(problem, data=tuple(weights))
 
 
-def _descend(problem: Problem, theta: np.ndarray, free: np.ndarray, noise: float, steps: int) -> Settled:
-    """Levenberg–Marquardt steps within the bounds until they promise nothing."""
+def _descend(problem: Problem, theta: np.ndarray, free: np.ndarray, least: float, steps: int) -> Settled:
+    """Levenberg–Marquardt steps within the bounds until they promise less than the least gain."""
     lower, upper = problem.choice.lower, problem.choice.upper
     problem = problem if problem.covers(theta) else problem.near(theta)
     residual, J = problem.jacobian(theta)
@@ -92,7 +97,7 @@ def _descend(problem: Problem, theta: np.ndarray, free: np.ndarray, noise: float
         step = np.zeros(len(theta))
         step[moving] = _step(J[:, moving], gradient[moving], damping)
         trial = np.clip(theta + step, lower, upper)
-        if float(-gradient @ (trial - theta)) < _CLOSE**2 * noise:
+        if float(-gradient @ (trial - theta)) < least:
             break
         there = problem if problem.covers(trial) else problem.near(trial)
         reached = there.objective(trial)
