@@ -54,6 +54,9 @@ _PUBLIC = {
     "fit": "fit.optimise",
     "landscape": "fit.landscape",
     "compare": "fit.compare",
+    "profile_likelihood": "fit.likelihood_profile",
+    "posterior": "fit.posterior",
+    "systematics": "fit.systematics",
     # on paper
     "report": "report",
     "save_fit": "report",
@@ -112,8 +115,11 @@ if TYPE_CHECKING:
     )
     from insiren.fit.compare import compare as compare
     from insiren.fit.landscape import landscape as landscape
+    from insiren.fit.likelihood_profile import profile_likelihood as profile_likelihood
     from insiren.fit.optimise import fit as fit
+    from insiren.fit.posterior import posterior as posterior
     from insiren.fit.result import Fit as Fit
+    from insiren.fit.systematics import systematics as systematics
     from insiren.forward import Bins as Bins
     from insiren.forward import Forward as Forward
     from insiren.forward import Parameter as Parameter

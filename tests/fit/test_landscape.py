@@ -7,6 +7,7 @@ import pytest
 from insiren.data.spectrum import image
 from insiren.errors import FitError
 from insiren.fit.landscape import JOINT, around, landscape
+from insiren.fit.many import objectives
 from insiren.fit.optimise import fit
 from insiren.forward import Parameter, Points, forward
 
@@ -80,3 +81,23 @@ def test_a_landscape_refuses_parameters_that_are_not_free(found, data):
     single = fit(forward(ridge, PARAMETERS), data, fixed={"B": 5.0}, starts=1)
     with pytest.raises(FitError, match="Only A is free"):
         around(single)
+
+
+def test_a_landscape_with_the_others_minimised_is_the_quadratic_form_of_their_covariance(data):
+    found = fit(forward(ridge, PARAMETERS), data, free=["C"], starts=1)
+    grid = around(found, "A", "B", points=5, reach=1.0, minimise=True)
+    assert grid.minimised == ("C",) and "C" not in grid.held
+    A, B = np.meshgrid(grid.x_values - found.values["A"], grid.y_values - found.values["B"])
+    steps = np.stack([A, B], axis=-1)
+    pick = np.ix_([0, 1], [0, 1])
+    expected = np.einsum("yxi,ij,yxj->yx", steps, np.linalg.inv(found.covariance[pick]), steps)
+    np.testing.assert_allclose(grid.delta, expected, atol=0.05 * expected.max())
+
+
+def test_the_objective_at_many_points_is_that_at_each(found):
+    rng = np.random.default_rng(0)
+    thetas = rng.uniform([6.0, 0.0], [18.0, 8.0], size=(150, 2))  # more than one call holds, some without a spectrum
+    many = objectives(found.problem, thetas)
+    each = np.array([found.problem.objective(theta) for theta in thetas])
+    assert np.isinf(each).any() and np.isfinite(each).any()
+    np.testing.assert_allclose(many, each, rtol=1e-10)

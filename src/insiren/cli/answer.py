@@ -7,6 +7,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
+from insiren.cli.certainty import Minimise, Posterior, Systematics, ascertain, print_certainty
 from insiren.cli.hints import hinted
 from insiren.cli.session import (
     DataNames,
@@ -109,6 +110,8 @@ def fit(
     sigma_max: SigmaMax = None,
     refine: Refine = 1,
     smear: Smear = None,
+    systematics: Systematics = False,
+    posterior: Posterior = False,
     seed: Seed = 0,
     json_: Json = None,
     hints: dict[str, Any] = {},  # noqa: B006
@@ -120,16 +123,18 @@ def fit(
     check_folder(out)
     check_file(json_, out)
     wishes = _wished(locals())
-    result, timer, assumed = _fit(forward, data, wishes)
-    content = deliver(result, timer, out, assumed)
+    result, timer, sets = _fit(forward, data, wishes)
+    result = ascertain(result, sets, timer, systematics, posterior, seed)
+    content = deliver(result, timer, out, assumptions(sets))
     write_json(content, json_)
     if str(json_) != "-":
         print_fit(content)
+        print_certainty(content)
         print(f"report: {out / 'report.html'}")
 
 
-def _fit(forward: str, data: list[Path], wishes: Wishes) -> tuple[Any, Timer, dict[str, list[str]]]:
-    """Reads, fits and times; the options as the command line gives them."""
+def _fit(forward: str, data: list[Path], wishes: Wishes) -> tuple[Any, Timer, list[Any]]:
+    """The answer, the times it took and the data sets; the options as the command line gives them."""
     with Timer() as timer:
         timer("read", 0.0)
         sets = read_all(data, wishes.hints)
@@ -170,7 +175,7 @@ def _fit(forward: str, data: list[Path], wishes: Wishes) -> tuple[Any, Timer, di
             weights=wishes.weights,
             robust=wishes.robust,
         )
-    return result, timer, assumptions(sets)
+    return result, timer, sets
 
 
 def deliver(result: Any, timer: Timer, out: Path, assumed: dict[str, list[str]]) -> dict[str, Any]:
@@ -226,11 +231,12 @@ def landscape(
     sigma_max: SigmaMax = None,
     refine: Refine = 1,
     smear: Smear = None,
+    minimise: Minimise = False,
     seed: Seed = 0,
     json_: Json = None,
     hints: dict[str, Any] = {},  # noqa: B006
 ) -> None:
-    """The objective over two parameters, the others at their best.
+    """The objective over two parameters, the others held at the fit or minimised.
 
     Example: `insiren landscape la2nio4 la2nio4-data/ --x J --y Jp --bound J=25:35 --bound Jp=-2:5 --out landscape`
     """
@@ -243,7 +249,7 @@ def landscape(
 
     with timer:
         timer("landscape", 0.0)
-        found = over_bounds(result, x, y, points, timer)
+        found = over_bounds(result, x, y, points, timer, minimise)
         with whole_folder(out) as folder:
             landscape_figure(found, result, folder / "landscape.svg")
             content = found.to_dict() | facts(timer.seconds)

@@ -76,6 +76,7 @@ class Timer:
     def _close(self) -> None:
         if self.stage:
             self.seconds[self.stage] = round(self.seconds.get(self.stage, 0.0) + time.perf_counter() - self.since, 3)
+            self.stage = ""  # so that no stage is counted twice where the bars open again
 
     def __call__(self, stage: str, fraction: float, note: str = "") -> None:
         if stage != self.stage:

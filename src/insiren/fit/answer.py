@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from insiren.data.spectrum import Measured
 from insiren.fit.choice import Choice
+from insiren.fit.identify import identify
 from insiren.fit.objective import Kind, deviance, nuisance, profile
+from insiren.fit.polish import polished
 from insiren.fit.problem import Problem
 from insiren.fit.result import Fit, Map
 
@@ -45,6 +44,10 @@ def answer_at(
     freedom = max(1.0, n_data - taken - int(np.sum(~edge)))
     pixels = residual[: sum(t.pixels for t in problem.data)]  # without the penalties of a background
     covariance, noise = _covariance(J, edge, problem.widen * float(pixels @ pixels), freedom, kind)
+    check = polished(problem, theta, maps, noise)
+    if check is not None:  # a shift of the surrogate is an error of the answer, fully correlated in all parameters
+        shift = np.where(np.isfinite(np.diag(covariance)), list(check["shift"].values()), 0.0)
+        covariance = covariance + np.outer(shift, shift)
     models = [profile(S, t) for S, t in zip(problem.spectra(theta), problem.data, strict=True)]
     objective = float(pixels @ pixels)
     if kind == "poisson":
@@ -65,8 +68,9 @@ def answer_at(
         noise=noise,
         starts=starts,
         maps=tuple(Map(m, np.asarray(t.intensity), p) for m, t, p in zip(maps, problem.data, models, strict=True)),
-        surrogate_check=_check_surrogate(problem, theta, named),
+        surrogate_check=check,
         problem=problem,
+        identified=identify(choice.names, {p.name: p.unit for p in choice.free}, covariance, J[: len(pixels)], maps),
     )
 
 
@@ -102,26 +106,3 @@ def _errors(choice: Choice, theta: np.ndarray, covariance: np.ndarray) -> dict[s
         variance = slope[known] @ covariance[np.ix_(known, known)] @ slope[known]
         errors[name] = None if slope[~known].any() else float(np.sqrt(variance))
     return errors
-
-
-def _check_surrogate(problem: Problem, theta: np.ndarray, named: dict[str, float]) -> dict[str, Any] | None:
-    """Where the exact simulator would put the answer of a surrogate, by one Gauss–Newton step."""
-    if all(one.exact is None for one in problem.sources):
-        return None
-    known = {name.partition("[")[0] for name in named}
-    exacts = [one.exact or one for one in problem.sources]
-    rest = {p.name: p.value for one in exacts for p in one.parameters if p.name not in known}
-    choice = dataclasses.replace(problem.choice, fixed=(*problem.choice.fixed, *rest.items()))
-    given = [one.given(choice.part(n, one).constant) for n, one in enumerate(exacts)]
-    peer = dataclasses.replace(
-        problem, forward=given[0], choice=choice, forwards=tuple(given) if problem.forwards else ()
-    ).near(theta)
-    residual, J = peer.jacobian(theta)
-    step = -np.linalg.lstsq(J, residual, rcond=None)[0]
-    names = problem.choice.names
-    return {
-        "exact": dict(zip(names, (theta + step).tolist(), strict=True)),
-        "shift": dict(zip(names, step.tolist(), strict=True)),
-        "objective_surrogate": problem.objective(theta),
-        "objective_exact": float(residual @ residual),
-    }

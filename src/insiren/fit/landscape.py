@@ -17,9 +17,11 @@ import numpy as np
 import scipp as sc
 
 from insiren.errors import FitError
+from insiren.fit.many import objectives
 from insiren.fit.optimise import Progress, fit
 from insiren.fit.problem import Problem
 from insiren.fit.result import Fit
+from insiren.fit.settle import settle
 from insiren.forward import Forward
 
 JOINT = (2.30, 6.18, 11.83)  # Δχ² of 1, 2, 3 σ of two parameters
@@ -28,7 +30,7 @@ _BLIND = 0.05  # of the width of the bounds: how far to look where a parameter h
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Landscape:
-    """The objective on a grid over two parameters, the others held.
+    """The objective on a grid over two parameters, the others held or at their best.
 
     Attributes:
         x: name of the parameter along the columns.
@@ -38,9 +40,10 @@ class Landscape:
         objective: Σ r² as the fit minimises it, shape (ny, nx); inf where the structure is unstable.
         minimum: of the objective, at the fit.
         noise: the factor on the covariance by which Δ objective is divided to be a Δχ².
-        held: values of the other parameters by name, without those tied to some.
+        held: values of the other parameters by name, without those minimised and those tied to some.
         kind: of the objective: "gaussian", "poisson" or "pearson".
         best: where the fit lies, (x, y).
+        minimised: names of the parameters that are at their best at every point.
     """
 
     x: str
@@ -53,6 +56,7 @@ class Landscape:
     held: dict[str, float]
     kind: str
     best: tuple[float, float]
+    minimised: tuple[str, ...] = ()
 
     @property
     def delta(self) -> np.ndarray:
@@ -77,6 +81,7 @@ class Landscape:
             "minimum": self.minimum,
             "noise": self.noise,
             "held": self.held,
+            "minimised": list(self.minimised),
             "objective_kind": self.kind,
             "best": list(self.best),
         }
@@ -89,6 +94,7 @@ def around(
     points: int = 9,
     reach: float = 4.0,
     progress: Progress = lambda stage, fraction: None,
+    minimise: bool = False,
 ) -> Landscape:
     """The objective around the minimum of a fit, over two of its free parameters.
 
@@ -102,13 +108,14 @@ def around(
         points: along each axis.
         reach: half the width of the window in standard errors; it ends at the bounds.
         progress: told the stage and the fraction of it that is done.
+        minimise: whether the other free parameters are minimised at every point, or held.
 
     Raises:
         FitError: there are not two free parameters of these names.
     """
     x, y = _pair(fit, x, y)
     x_values, y_values = (_window(fit, fit.names.index(name), points, reach) for name in (x, y))
-    return _grid(fit, x, y, x_values, y_values, progress)
+    return _grid(fit, x, y, x_values, y_values, progress, minimise)
 
 
 def landscape(
@@ -118,9 +125,10 @@ def landscape(
     y: str,
     points: int = 41,
     progress: Progress = lambda stage, fraction: None,
+    minimise: bool = False,
     **options: Any,
 ) -> Landscape:
-    """The objective of data sets over the whole bounds of two parameters, the others at their best values.
+    """The objective of data sets over the whole bounds of two parameters, the others held at the fit or minimised.
 
     Args:
         forward: what simulates.
@@ -129,26 +137,32 @@ def landscape(
         y: another.
         points: along each axis.
         progress: told the stage and the fraction of it that is done.
+        minimise: whether the other free parameters are minimised at every point, or held.
         **options: of `fit`, which runs first.
 
     Raises:
         FitError: as `fit` does, or x and y are the same.
     """
     options["free"] = [*(options.get("free") or ()), x, y]
-    return over_bounds(fit(forward, data, progress=progress, **options), x, y, points, progress)
+    return over_bounds(fit(forward, data, progress=progress, **options), x, y, points, progress, minimise)
 
 
 def over_bounds(
-    fit: Fit, x: str, y: str, points: int = 41, progress: Progress = lambda stage, fraction: None
+    fit: Fit,
+    x: str,
+    y: str,
+    points: int = 41,
+    progress: Progress = lambda stage, fraction: None,
+    minimise: bool = False,
 ) -> Landscape:
-    """The objective of a fit over the whole bounds of two of its free parameters.
+    """The objective of a fit over the whole bounds of two of its free parameters; see `landscape`.
 
     Raises:
         FitError: there are not two free parameters of these names.
     """
     x, y = _pair(fit, x, y)
     bounds = {p.name: (p.min, p.max) for p in fit.parameters}
-    return _grid(fit, x, y, np.linspace(*bounds[x], points), np.linspace(*bounds[y], points), progress)
+    return _grid(fit, x, y, np.linspace(*bounds[x], points), np.linspace(*bounds[y], points), progress, minimise)
 
 
 def _pair(fit: Fit, x: str | None, y: str | None) -> tuple[str, str]:
@@ -183,16 +197,18 @@ def _window(fit: Fit, which: int, points: int, reach: float) -> np.ndarray:
     return np.linspace(max(p.min, best - half), min(p.max, best + half), points)
 
 
-def _grid(fit: Fit, x: str, y: str, x_values: np.ndarray, y_values: np.ndarray, progress: Progress) -> Landscape:
+def _grid(
+    fit: Fit, x: str, y: str, x_values: np.ndarray, y_values: np.ndarray, progress: Progress, minimise: bool
+) -> Landscape:
     i, j = fit.names.index(x), fit.names.index(y)
-    objective = np.empty((len(y_values), len(x_values)))
-    problem, theta = fit.problem, fit.theta
-    for row, y_value in enumerate(y_values):
-        for column, x_value in enumerate(x_values):
-            theta[i], theta[j] = x_value, y_value
-            problem = _covering(problem, theta)
-            objective[row, column] = problem.objective(theta)
-        progress("landscape", (row + 1) / len(y_values))
+    thetas = np.tile(fit.theta, (len(y_values), len(x_values), 1))
+    thetas[:, :, i], thetas[:, :, j] = x_values, y_values[:, None]
+    others = tuple(name for name in fit.names if name not in (x, y)) if minimise else ()
+    told = lambda fraction: progress("landscape", fraction)  # noqa: E731
+    if others:
+        objective = _minimised(fit, thetas, (i, j), told)
+    else:
+        objective = objectives(fit.problem, thetas.reshape(-1, len(fit.names)), told).reshape(thetas.shape[:2])
     return Landscape(
         x=x,
         y=y,
@@ -201,10 +217,40 @@ def _grid(fit: Fit, x: str, y: str, x_values: np.ndarray, y_values: np.ndarray, 
         objective=objective,
         minimum=fit.problem.objective(fit.theta),
         noise=fit.noise,
-        held={name: value for name, value in fit.values.items() if name not in (x, y, *dict(fit.ties))},
+        held={name: v for name, v in fit.values.items() if name not in (x, y, *others, *dict(fit.ties))},
         kind=fit.objective,
         best=(fit.values[x], fit.values[y]),
+        minimised=others,
     )
+
+
+def _minimised(fit: Fit, thetas: np.ndarray, axes: tuple[int, int], told: Any) -> np.ndarray:
+    """The objective with all but two parameters at their best, each point warm-started from its neighbour.
+
+    The walk begins in the middle, at the answer, and goes outwards, so that it stays in its valley.
+    """
+    maps = [m.measured for m in fit.maps]
+    free = ~np.isin(np.arange(len(fit.names)), axes)
+    # the weights of the answer, so that the objective is one and the same everywhere
+    problem = dataclasses.replace(fit.problem, kind="gaussian") if fit.objective == "poisson" else fit.problem
+    objective, best = np.full(thetas.shape[:2], np.inf), {}
+    box = problem.choice.upper - problem.choice.lower
+    order = np.argsort(np.linalg.norm((thetas - fit.theta) / box, axis=2), axis=None)
+    for n, place in enumerate(zip(*np.unravel_index(order, objective.shape), strict=True)):
+        row, column = place
+        beside = [best[near] for near in _neighbours(row, column) if near in best]
+        start = np.where(free, min(beside, key=lambda found: found[0])[1] if beside else fit.theta, thetas[place])
+        problem = _covering(problem, start)
+        if np.isfinite(problem.objective(start)):
+            found = settle(problem, start, maps, free=free, noise=fit.noise)
+            objective[place], problem = found.objective, found.problem
+            best[place] = (found.objective, found.theta)
+        told((n + 1) / len(order))
+    return objective
+
+
+def _neighbours(row: int, column: int) -> list[tuple[int, int]]:
+    return [(row + r, column + c) for r in (-1, 0, 1) for c in (-1, 0, 1) if r or c]
 
 
 def _covering(problem: Problem, theta: np.ndarray) -> Problem:

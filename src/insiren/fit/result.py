@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,8 +13,11 @@ from insiren.fit.objective import Profile
 from insiren.fit.problem import Problem
 from insiren.forward import Parameter
 
+if TYPE_CHECKING:
+    from insiren.fit.posterior import Posterior
+    from insiren.fit.systematics import Systematics
+
 _LOPSIDED = 0.3  # σ; the mean of thousands of residuals of a right model is within a few hundredths
-_STRONG = 0.95  # a correlation beyond which single errors mislead
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -56,6 +59,9 @@ class Fit:
         problem: the residuals as a function of the free parameters.
         warnings: remarks for the user, besides those that follow from the above.
         settings: seed and preset, and what the preset found besides.
+        identified: in words, what the data determine and what not.
+        systematics: how far the answer moves with each choice, once asked for.
+        posterior: samples of it, once asked for.
     """
 
     parameters: tuple[Parameter, ...]
@@ -77,6 +83,17 @@ class Fit:
     problem: Problem
     warnings: tuple[str, ...] = ()
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+    identified: tuple[str, ...] = ()
+    systematics: Systematics | None = None
+    posterior: Posterior | None = None
+
+    @property
+    def total_errors(self) -> dict[str, float | None]:
+        """Statistical and systematic error of each parameter in quadrature, by name; None where there is none."""
+        if self.systematics is None:
+            return dict(self.errors)
+        total = self.systematics.total
+        return {n: None if e is None else float(np.hypot(e, total.get(n, 0.0))) for n, e in self.errors.items()}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -111,19 +128,7 @@ class Fit:
 
     def identifiability(self) -> list[str]:
         """In words: which combinations of parameters the data determine, and which they do not."""
-        said = []
-        matrix = self.correlation
-        for i, one in enumerate(self.names):
-            for j, other in enumerate(self.names[:i]):
-                if abs(matrix[i, j]) > _STRONG:
-                    slope = self.covariance[i, j] / self.covariance[i, i]
-                    sigma = np.sqrt(self.covariance[j, j] * (1 - matrix[i, j] ** 2))
-                    sign = "-" if slope > 0 else "+"
-                    said.append(
-                        f"{other} {sign} {abs(slope):.3g} {one} is determined to {sigma:.2g}, {other} alone only to "
-                        f"{self.errors[other]:.2g} (correlation {matrix[i, j]:.3f})."
-                    )
-        return said
+        return list(self.identified)
 
     def remarks(self) -> list[str]:
         """What the user should know before quoting the numbers."""
@@ -156,6 +161,12 @@ class Fit:
             said.append(f"Only {agree} of {n} raw starts descend to this minimum; the global search found it.")
         return said
 
+    def _beside(self, name: str) -> dict[str, float | None]:
+        """The systematic and the total error of a parameter, where they are known."""
+        if self.systematics is None or name not in self.names:
+            return {}
+        return {"systematic": self.systematics.total[name], "total_error": self.total_errors[name]}
+
     def to_dict(self) -> dict[str, Any]:
         """The fit as JSON would hold it."""
         free = dict(zip(self.names, self.at_bound, strict=True))
@@ -171,6 +182,7 @@ class Fit:
                 name: {
                     "value": value,
                     "error": self.errors[name],
+                    **self._beside(name),
                     "unit": units[name.partition("[")[0]],
                     "fixed": name not in free,
                     "tie": dict(self.ties).get(name),
@@ -196,6 +208,8 @@ class Fit:
             "sigma_floor": _single(floors),
             "sigma_max": _single(ceilings),
             "surrogate_check": self.surrogate_check,
+            "systematics": None if self.systematics is None else self.systematics.to_dict(),
+            "posterior": None if self.posterior is None else self.posterior.to_dict(),
             "settings": self.settings,
             "warnings": self.remarks(),
         }

@@ -17,7 +17,7 @@ from typing import Any
 from insiren.fit.landscape import Landscape
 from insiren.fit.result import Fit
 from insiren.forward import Parameter
-from insiren.report import charts, look, words
+from insiren.report import certainty, charts, look, words
 from insiren.report.saved import write
 from insiren.report.spectra import Spectrum, cuts, dispersion, maps, named_points, point_plot, spectra
 
@@ -51,6 +51,8 @@ def report(
             _warnings(fit),
             *_data(fit, shown),
             _certainty(fit, landscape),
+            _systematics(fit),
+            _posterior(fit),
             _residuals(fit, shown),
             _surrogate(fit),
             _assumed(fit, facts),
@@ -188,10 +190,34 @@ def _certainty(fit: Fit, over: Landscape | None) -> str:
     )
 
 
+def _systematics(fit: Fit) -> str:
+    if fit.systematics is None:
+        return ""
+    head, rows = certainty.shifts(fit)
+    skipped = _list(fit.systematics.skipped) if fit.systematics.skipped else ""
+    return (
+        "<section>\n<h2>What each choice moves</h2>\n"
+        f"<p>{escape(certainty.quoted(fit))}</p>\n{_table(head, rows)}\n"
+        f"<p>{escape(certainty.rule())}</p>\n{skipped}</section>"
+    )
+
+
+def _posterior(fit: Fit) -> str:
+    if fit.posterior is None:
+        return ""
+    head, rows = certainty.quantiles(fit)
+    doubts = _list(fit.posterior.doubts) if fit.posterior.doubts else ""
+    return (
+        f"<section>\n<h2>Posterior</h2>\n<p>{escape(certainty.sampled(fit))}</p>\n"
+        f"{_table(head, rows)}\n{doubts}</section>"
+    )
+
+
 def _landscape(fit: Fit, over: Landscape) -> str:
     caption = (
         "White: Δχ²/noise = 2.30, 6.18 and 11.83, the joint 1, 2 and 3 σ of two parameters (Press et al., Numerical "
-        "Recipes), the others held. Red: the 1 σ ellipse of the covariance, the others free."
+        f"Recipes), the others {'minimised' if over.minimised else 'held'}. Red: the 1 σ ellipse of the covariance, "
+        "the others free."
         if over.levels
         else "The Pearson objective itself: it has no σ, so its contours are even steps. Red: the joint 1 σ ellipse of "
         "the covariance."
@@ -254,7 +280,10 @@ def _surrogate(fit: Fit) -> str:
         off = f"{shift / error:+.2g}".replace("-", "−") if error else ""
         ours, theirs = (words.rounded(v, error)[0] for v in (fit.values[name], value))
         rows.append((f"{name} ({units[name]})" if units.get(name) else name, ours, theirs, off))
-    said = "One Gauss–Newton step of the exact simulator from the answer of the surrogate, and how far it goes."
+    said = (
+        "A few steps of the exact simulator from the answer of the surrogate, and how far they go; the errors above "
+        "include it."
+    )
     if {"objective_surrogate", "objective_exact"} <= check.keys():
         said += (
             f" The objective there is {check['objective_surrogate']:.6g} for the surrogate and "

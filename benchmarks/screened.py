@@ -1,0 +1,47 @@
+"""Fits of many measurements of one shape: a screen of the box in one compiled call, then the descent of the best."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import scipp as sc
+from scipy.stats import qmc
+
+import insiren as ins
+from insiren.data.spectrum import Measured, measured
+from insiren.fit.answer import answer_at
+from insiren.fit.many import objectives
+from insiren.fit.objective import target
+from insiren.fit.problem import Choice, Problem, choose
+from insiren.fit.settle import settle
+
+BOX = {"J": (20.0, 45.0), "Jp": (-8.0, 9.0)}
+SHARP = {"q_fwhm": 0.0}
+
+
+def screened_fit(
+    simulator: ins.Forward, data: list[sc.DataArray], kind: str = "poisson", tried: int = 128, descents: int = 2
+) -> ins.Fit:
+    """J and Jp of measurements, scale and background of every energy free, from a quasi-random screen of the box.
+
+    Does what `fit` does, with every point of the screen on all pixels and no count of raw starts.
+    """
+    choice = choose(simulator.parameters, fixed=SHARP, bounds=BOX)
+    ready = simulator.given(SHARP)
+    maps = [_finite(ready, choice, measured(one)) for one in data]
+    targets = tuple(target(m, "per-energy") for m in maps)
+    problem = Problem(ready, (ready,) * len(maps), tuple(m.points for m in maps), targets, choice, kind)
+    thetas = choice.lower + qmc.Sobol(2, rng=0).random(tried) * (choice.upper - choice.lower)
+    values = objectives(problem, thetas)
+    ends = [settle(problem, thetas[n], maps) for n in np.argsort(values)[:descents]]
+    # each Poisson descent ends on weights of its own, so that the screen's objective ranks them
+    best = min(ends, key=lambda end: problem.objective(end.theta))
+    return answer_at(best.problem, best.theta, maps, "per-energy", (descents, descents))
+
+
+def _finite(forward: ins.Forward, choice: Choice, one: Measured) -> Measured:
+    """The data set without wavevectors at which the intensity diverges."""
+    values = choice.values(np.array([p.value for p in choice.free]))
+    used = one.used & ~np.asarray(forward.divergent(values, one.points))[np.asarray(one.points.index)]
+    return dataclasses.replace(one, used=used, sigma=np.where(used, one.sigma, 1.0))

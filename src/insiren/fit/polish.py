@@ -1,0 +1,56 @@
+"""What the exact simulator makes of the answer of a surrogate."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from insiren.data.spectrum import Measured
+from insiren.fit.problem import Problem
+from insiren.fit.settle import settle
+
+_STEPS = 4  # of the exact simulator: the surrogate's answer is close, and each step squares the distance
+
+_CLOSE = 0.03  # of a standard error, which no error bar shows
+
+
+def polished(problem: Problem, theta: np.ndarray, maps: list[Measured], noise: float) -> dict[str, Any] | None:
+    """The answer after a few steps of the exact simulator; None where the Forward stands for none,
+    or it has no spectrum there.
+
+    The distance is what the surrogate's own error does to the answer, so that it belongs to its error bar.
+
+    Args:
+        problem: with a surrogate, prepared near θ.
+        theta: its answer, shape (p,).
+        maps: the data sets, in the order of the problem's.
+        noise: the factor on the covariance.
+
+    Returns:
+        "exact" and "shift" by name, in the parameters' units, the objective of both simulators at θ, and of the
+        exact one after the steps.
+    """
+    if all(one.exact is None for one in problem.sources):
+        return None
+    names = problem.choice.names
+    known = {name.partition("[")[0] for name in (*names, *dict(problem.choice.fixed), *dict(problem.choice.ties))}
+    exacts = [one.exact or one for one in problem.sources]
+    rest = {p.name: p.value for one in exacts for p in one.parameters if p.name not in known}
+    choice = dataclasses.replace(problem.choice, fixed=(*problem.choice.fixed, *rest.items()))
+    given = [one.given(choice.part(n, one).constant) for n, one in enumerate(exacts)]
+    peer = dataclasses.replace(
+        problem, forward=given[0], choice=choice, forwards=tuple(given) if problem.forwards else ()
+    ).near(theta)
+    before = peer.objective(theta)
+    if not np.isfinite(before):
+        return None
+    found = settle(peer, theta, maps, noise=noise, steps=_STEPS, close=_CLOSE)
+    return {
+        "exact": dict(zip(names, found.theta.tolist(), strict=True)),
+        "shift": dict(zip(names, (found.theta - theta).tolist(), strict=True)),
+        "objective_surrogate": problem.objective(theta),
+        "objective_exact": before,
+        "objective_polished": found.objective,
+    }

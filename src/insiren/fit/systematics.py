@@ -1,0 +1,176 @@
+"""How far an answer moves with each choice that was made on the way to it, by refitting.
+
+Every variant changes one choice and is fitted anew from the answer. Two kinds are told apart.
+
+Choices of the analysis (σ floor, weights, background, width, quadrature): all variants describe the same
+neutrons, so a shift is the choice's. The systematic error of a kind is half the spread of the answer and its
+variants.
+
+Parts of the data (lower and upper half of Q and of ω, each data set alone): their answers differ by chance too.
+Whether they agree is asked of the objective, without any linearisation: with θ̂ the answer to all and θᵢ that to
+part i of k, Σᵢ [χ²ᵢ(θ̂) − χ²ᵢ(θᵢ)]/noiseᵢ is χ² distributed with p(k − 1) degrees of freedom, the noise that the
+residuals of each part ask for. The error is widened by the square root of their ratio, S, where that is above 1; the
+systematic error of the kind is σ √(S² − 1). A part that does not hold a parameter adds nothing, wherever its own
+answer runs to.
+
+The total systematic error is the square root of the sum of the squares over the kinds.
+
+Source: scale factor S: Particle Data Group, Review of Particle Physics, Introduction, section 5.2.2;
+likelihood ratio: Wilks, Ann. Math. Statist. 9, 60 (1938).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import scipp as sc
+
+from insiren.errors import FitError, InsirenError
+from insiren.fit.result import Fit
+from insiren.fit.settle import Settled, settle
+from insiren.fit.variants import Variant, all_variants
+
+RULE = (
+    "Choices: half the spread of the answer and its variants, kind by kind. Parts of the data: σ √(S² − 1), S² the "
+    "gain in χ²/noise when the parts are fitted apart, over its degrees of freedom. Kinds add in quadrature."
+)
+_TOLD = 0.01  # of a standard error: smaller shifts are zero
+
+Progress = Callable[[str, float], None]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Row:
+    """One variant of a fit.
+
+    Attributes:
+        kind: of the choice, such as "weights".
+        what: was done, for people.
+        shift: of each free parameter by name, in its unit.
+        sigmas: the same in statistical errors of the answer; None where there is none.
+        values: of each free parameter by name.
+        gain: by how much χ²/noise the variant's own minimum is better than the answer, on the variant's terms.
+        part: whether the variant is a part of the data.
+        counts: whether the variant enters the total.
+    """
+
+    kind: str
+    what: str
+    shift: dict[str, float]
+    sigmas: dict[str, float | None]
+    values: dict[str, float]
+    gain: float
+    part: bool
+    counts: bool
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Systematics:
+    """The table of variants, and what follows from it.
+
+    Attributes:
+        rows: the variants.
+        by_kind: systematic error of each parameter, in its unit, by kind and name.
+        total: systematic error of each parameter by name.
+        skipped: variants that could not be made, and why.
+    """
+
+    rows: tuple[Row, ...]
+    by_kind: dict[str, dict[str, float]]
+    total: dict[str, float]
+    skipped: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The table as JSON would hold it."""
+        return {
+            "rule": RULE,
+            "total": self.total,
+            "by_kind": self.by_kind,
+            "rows": [dataclasses.asdict(row) for row in self.rows],
+            "skipped": list(self.skipped),
+        }
+
+
+def systematics(
+    fit: Fit,
+    data: Sequence[sc.DataArray] | sc.DataArray,
+    progress: Progress = lambda stage, fraction: None,
+) -> Fit:
+    """The fit with its table of systematic shifts, as `fit.systematics`.
+
+    Args:
+        fit: an answer by likelihood.
+        data: the data sets that it was fitted to, in their order.
+        progress: told the stage and the fraction of it that is done.
+
+    Raises:
+        FitError: the objective is Pearson's, which has no σ, or the data are others than the fit's.
+    """
+    if fit.objective == "pearson":
+        raise FitError("The Pearson objective has no σ to compare shifts with; fit with --objective gaussian.")
+    sets = [data] if isinstance(data, sc.DataArray) else list(data)
+    if [one.name for one in sets] != [m.measured.name for m in fit.maps]:
+        raise FitError(
+            f"The fit is of {', '.join(m.measured.name for m in fit.maps)}, the data are "
+            f"{', '.join(one.name for one in sets)}; give the same data sets in the same order."
+        )
+    variants, skipped = all_variants(fit, sets)
+    rows = []
+    for n, variant in enumerate(variants):
+        progress("systematics", n / len(variants))
+        try:
+            rows.append(_row(fit, variant))
+        except InsirenError as error:
+            skipped.append(f"{variant.what}: {error}")
+    progress("systematics", 1.0)
+    by_kind = {kind: _of_kind(fit, [r for r in rows if r.kind == kind]) for kind in dict.fromkeys(r.kind for r in rows)}
+    total = {name: float(np.sqrt(sum(one[name] ** 2 for one in by_kind.values()))) for name in fit.names}
+    return dataclasses.replace(fit, systematics=Systematics(tuple(rows), by_kind, total, tuple(skipped)))
+
+
+def _row(fit: Fit, variant: Variant) -> Row:
+    """One variant, settled from the answer."""
+    problem = variant.problem
+    start = np.array([fit.values[name] for name in problem.choice.names])
+    at_answer, found = _settled(problem, start, variant, fit.noise)
+    values = dict(zip(problem.choice.names, found.theta.tolist(), strict=True))
+    shift = {name: values[name] - fit.values[name] for name in fit.names}
+    errors = {name: fit.errors[name] for name in fit.names}
+    noise = fit.noise
+    if variant.part:
+        noise = max(1.0, found.objective / sum(int(m.used.sum()) for m in variant.maps))
+    return Row(
+        kind=variant.kind,
+        what=variant.what,
+        shift=shift,
+        sigmas={name: shift[name] / e if (e := errors[name]) else None for name in fit.names},
+        values=values,
+        gain=max(0.0, at_answer - found.objective) / noise,
+        part=variant.part,
+        counts=variant.counts,
+    )
+
+
+def _settled(problem: Any, start: np.ndarray, variant: Variant, noise: float) -> tuple[float, Settled]:
+    """The objective at the start, on the terms of the minimum, and the minimum."""
+    if not np.isfinite(problem.objective(start)):
+        raise FitError("there is no spectrum at the answer.")
+    found = settle(problem, start, variant.maps, noise=noise)
+    terms = dataclasses.replace(problem, data=found.problem.data)
+    return terms.objective(start), found
+
+
+def _of_kind(fit: Fit, rows: list[Row]) -> dict[str, float]:
+    """The systematic error of each parameter from the variants of one kind."""
+    counted = [row for row in rows if row.counts]
+    if not counted:
+        return dict.fromkeys(fit.names, 0.0)
+    if counted[0].part:
+        freedom = len(fit.names) * (len(counted) - 1)
+        S2 = sum(row.gain for row in counted) / freedom if freedom else 0.0
+        return {name: (fit.errors[name] or 0.0) * float(np.sqrt(max(0.0, S2 - 1))) for name in fit.names}
+    spread = {name: np.ptp([0.0, *(row.shift[name] for row in counted)]) / 2 for name in fit.names}
+    return {name: float(x) if x > _TOLD * (fit.errors[name] or 0.0) else 0.0 for name, x in spread.items()}

@@ -1,0 +1,217 @@
+"""The same fit with one choice made otherwise."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+import scipp as sc
+
+from insiren.data.background import savgol_background, smooth_basis
+from insiren.data.spectrum import Measured, measured
+from insiren.errors import InsirenError
+from insiren.fit.objective import Target, reweighted, target
+from insiren.fit.problem import Problem
+from insiren.fit.result import Fit
+from insiren.instrument.exact import Exact
+
+_FACTOR = 2.0  # by which the σ floor is raised and lowered
+_OTHERS = ("per-energy", "smooth", "savgol", "constant")
+_WORSE = 1.5  # a background that makes χ² larger by this factor is refuted by the data, and listed without counting
+_LEAST = 0.05  # of the mean intensity of an energy: a model is never less where it gives the variance
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Variant:
+    """A fit that differs in one choice.
+
+    Attributes:
+        kind: of the choice.
+        what: was done, for people.
+        problem: its residuals; not yet prepared where the Forward is another.
+        maps: its data sets.
+        part: whether it is a part of the data.
+        counts: whether it enters the total.
+    """
+
+    kind: str
+    what: str
+    problem: Problem
+    maps: list[Measured]
+    part: bool = False
+    counts: bool = True
+
+
+def all_variants(fit: Fit, data: list[sc.DataArray]) -> tuple[list[Variant], list[str]]:
+    """Every variant that this fit allows, and what could not be made.
+
+    Args:
+        fit: an answer by likelihood.
+        data: as read, one for each of its maps.
+    """
+    made, skipped = [], []
+    makers: list[Callable[[], Iterable[Variant]]] = [
+        lambda: _floors(fit, data),
+        lambda: _weights(fit),
+        lambda: _backgrounds(fit, data),
+        lambda: _widths(fit),
+        lambda: _quadrature(fit),
+        lambda: _halves(fit),
+        lambda: _sets(fit),
+    ]
+    for maker in makers:
+        try:
+            made.extend(maker())
+        except InsirenError as error:
+            skipped.append(str(error))
+    return made, skipped
+
+
+def _maps(fit: Fit) -> list[Measured]:
+    return [m.measured for m in fit.maps]
+
+
+def _weighted(fit: Fit, sigmas: Iterable[np.ndarray]) -> tuple[Problem, list[Measured]]:
+    """The same problem with other σ, in the data's unit, one array (d,) a data set."""
+    maps = [dataclasses.replace(m, sigma=np.where(m.used, s, 1.0)) for m, s in zip(_maps(fit), sigmas, strict=True)]
+    data = tuple(
+        reweighted(t, np.where(m.used, m.sigma**-2.0, 0.0)) for m, t in zip(maps, fit.problem.data, strict=True)
+    )
+    return dataclasses.replace(fit.problem, data=data), maps
+
+
+def _floors(fit: Fit, data: list[sc.DataArray]) -> Iterator[Variant]:
+    """Other floors under σ. A Poisson likelihood takes its variances from the model, and has none."""
+    floors = [m.sigma_floor for m in _maps(fit)]
+    if fit.objective != "gaussian" or not any(floors):
+        return
+    for factor, word in ((_FACTOR, "×"), (1 / _FACTOR, "÷")):
+        sigmas = []
+        for one, now, floor in zip(data, _maps(fit), floors, strict=True):
+            bare = measured(one, (floor or 0.0) * factor, now.sigma_max or np.inf)
+            sigmas.append(bare.sigma)
+        yield Variant("σ floor", f"σ floor {word} {_FACTOR:g}", *_weighted(fit, sigmas))
+
+
+def _weights(fit: Fit) -> Iterator[Variant]:
+    """Weights that do not follow each pixel's own fluctuation."""
+    if fit.objective != "gaussian":
+        return
+    yield Variant("weights", "σ² ∝ the fitted model within each energy", *_weighted(fit, _from_model(fit)))
+    yield Variant("weights", "one σ for each energy, its median", *_weighted(fit, _medians(fit)))
+
+
+def _from_model(fit: Fit) -> Iterator[np.ndarray]:
+    """σ of counting statistics: variance ∝ expected intensity, with the factor that each energy's σ have.
+
+    The median of σ²/I over an energy is 1/norm there, since most pixels are counted well.
+    """
+    for m in fit.maps:
+        one, variance = m.measured, np.ones(len(m.intensity))
+        # what was subtracted beforehand was counted too
+        expected = np.asarray(m.profile.model) + (one.intensity - m.intensity)
+        for row in range(one.n_rows):
+            here = one.used & (one.row == row)
+            if not here.any():
+                continue
+            mean = max(float(np.mean(one.intensity[here])), float(np.mean(expected[here])))
+            level = np.maximum(expected[here], _LEAST * abs(mean))
+            variance[here] = level * np.median(one.sigma[here] ** 2) / np.median(level)
+        yield np.sqrt(np.where(variance > 0, variance, 1.0))
+
+
+def _medians(fit: Fit) -> Iterator[np.ndarray]:
+    for one in _maps(fit):
+        sigma = np.ones(len(one.sigma))
+        for row in range(one.n_rows):
+            here = one.used & (one.row == row)
+            if here.any():
+                sigma[here] = np.median(one.sigma[here])
+        yield sigma
+
+
+def _backgrounds(fit: Fit, data: list[sc.DataArray]) -> Iterator[Variant]:
+    """Other backgrounds that need nothing the fit did not have."""
+    for other in _OTHERS:
+        if other == fit.background or (other == "savgol" and fit.objective == "poisson"):
+            continue
+        try:
+            curves = [savgol_background(measured(one, sigma_max=np.inf)) if other == "savgol" else None for one in data]
+        except InsirenError:
+            continue  # too few energies or columns for this one
+        bases = [smooth_basis(m) if other == "smooth" else None for m in _maps(fit)]
+        made = zip(_maps(fit), curves, bases, fit.problem.data, strict=True)
+        same = tuple(_instead(fit, target(m, other, curve, basis), t) for m, curve, basis, t in made)
+        problem = dataclasses.replace(fit.problem, data=same)
+        counts = problem.objective(fit.theta) < _WORSE * fit.problem.objective(fit.theta)
+        note = "" if counts else " (refuted by its χ²; not in the total)"
+        yield Variant("background", f"background {other}{note}", problem, _maps(fit), counts=counts)
+
+
+def _instead(fit: Fit, fresh: Target, now: Target) -> Target:
+    """A data set with another background and the weights that it has now; of counts, the likelihood stays theirs."""
+    same = fresh._replace(intensity=now.intensity) if fit.objective == "poisson" else fresh
+    return reweighted(same, np.asarray(now.weight))
+
+
+def _widths(fit: Fit) -> Iterator[Variant]:
+    """Widths that were fixed, freed one at a time."""
+    choice = fit.problem.choice
+    for p in fit.problem.forward.parameters:
+        fixed = dict(choice.fixed)
+        if p.name not in ("width", "q_fwhm") or p.name not in fixed or not p.min < p.max:
+            continue
+        start = fixed.pop(p.name)
+        if p.name == "q_fwhm" and start == 0:
+            continue  # its derivative vanishes at 0, and another quadrature would be needed
+        freed = dataclasses.replace(p, value=start, free=True)
+        other = dataclasses.replace(choice, free=(*choice.free, freed), fixed=tuple(fixed.items()))
+        yield Variant("width", f"{p.name} free", dataclasses.replace(fit.problem, choice=other), _maps(fit))
+
+
+def _quadrature(fit: Fit) -> Iterator[Variant]:
+    """Twice the nodes in every average of the exact simulator."""
+    sources = fit.problem.sources
+    planned = zip(sources, fit.problem.prepared, strict=True)
+    if not any(isinstance(source, Exact) and prepared is not source for source, prepared in planned):
+        return
+    finer = tuple(dataclasses.replace(f, refine=2 * f.refine) if isinstance(f, Exact) else f for f in sources)
+    forwards = finer if fit.problem.forwards else ()
+    problem = dataclasses.replace(fit.problem, forward=finer[0], forwards=forwards).near(fit.theta)
+    yield Variant("quadrature", "quadrature nodes doubled", problem, _maps(fit))
+
+
+def _halves(fit: Fit) -> Iterator[Variant]:
+    """The lower and upper half of the pixels along ω, and the first and second half along Q."""
+    maps = _maps(fit)
+    omega = np.concatenate([np.asarray(m.points.omega)[m.used] for m in maps])
+    middle = float(np.median(omega))
+    for word, low in (("below", True), ("above", False)):
+        keep = [(np.asarray(m.points.omega) <= middle) == low for m in maps]
+        yield from _part(fit, "ω range", f"ω {word} {middle:.4g} meV alone", keep)
+    for word, first in (("first", True), ("second", False)):
+        keep = []
+        for m in maps:
+            at = np.asarray(m.points.index if m.points.Q_abs is None else np.asarray(m.points.Q_abs)[m.points.index])
+            keep.append((at <= np.median(at[m.used])) == first)
+        yield from _part(fit, "Q range", f"{word} half of Q alone", keep)
+
+
+def _sets(fit: Fit) -> Iterator[Variant]:
+    """Each data set alone."""
+    if len(fit.maps) < 2:
+        return
+    for n, one in enumerate(fit.maps):
+        keep = [np.full(len(m.used), k == n) for k, m in enumerate(_maps(fit))]
+        yield from _part(fit, "data sets", f"{one.measured.name} alone", keep)
+
+
+def _part(fit: Fit, kind: str, what: str, keep: list[np.ndarray]) -> Iterator[Variant]:
+    """The same problem with the other pixels given no weight, so that nothing compiles anew."""
+    maps = [dataclasses.replace(m, used=m.used & k) for m, k in zip(_maps(fit), keep, strict=True)]
+    data: tuple[Target, ...] = tuple(
+        reweighted(t, np.where(m.used, np.asarray(t.weight), 0.0)) for m, t in zip(maps, fit.problem.data, strict=True)
+    )
+    if any(m.used.any() for m in maps):
+        yield Variant(kind, what, dataclasses.replace(fit.problem, data=data), maps, part=True)

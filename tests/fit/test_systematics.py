@@ -1,0 +1,117 @@
+"""Systematic shifts: every row is a refit, and the parts of the data are told from chance."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipp as sc
+
+from insiren.data.spectrum import image
+from insiren.errors import FitError
+from insiren.fit.optimise import fit
+from insiren.fit.systematics import systematics
+from insiren.forward import Parameter, Points, forward
+
+HKL = np.stack([np.linspace(0, 1, 24), np.zeros(24), np.zeros(24)], axis=1)
+OMEGA = np.linspace(1, 20, 30)
+PARAMETERS = (
+    Parameter("A", 12.0, 6.0, 18.0, "meV", True),
+    Parameter("B", 5.0, 0.0, 8.0, "meV", False),
+    Parameter("width", 1.0, 0.5, 2.0, "", False),
+)
+NOISE = 0.05
+
+
+def ridge(params, points: Points):
+    centre = params["A"] * jnp.abs(jnp.sin(jnp.pi * points.hkl[points.index, 0])) + params["B"]
+    return jnp.exp(-0.5 * ((points.omega - centre) / params["width"]) ** 2)
+
+
+THEORY = forward(ridge, PARAMETERS)
+
+
+def data_set(name: str, A: float, seed: int, width: float = 1.0, spread: float = 0.0) -> sc.DataArray:
+    """A ridge with noise; its σ vary by a factor up to exp(spread)."""
+    rng = np.random.default_rng(seed)
+    clean = np.asarray(THEORY({"A": A, "width": width}, Points.table(HKL, OMEGA))).reshape(24, 30)
+    sigma = NOISE * np.exp(spread * rng.uniform(-1, 1, (24, 30)))
+    return image(name, HKL, OMEGA, clean + 0.3 + sigma * rng.normal(size=(24, 30)), sigma, sigma_floor=NOISE / 2)
+
+
+@pytest.fixture(scope="module")
+def quiet():
+    data = [data_set("one", 11.0, 0, spread=1.0), data_set("two", 11.0, 1, spread=1.0)]
+    return systematics(fit(THEORY, data, starts=1), data), data
+
+
+def row(found, what: str):
+    (match,) = [r for r in found.systematics.rows if r.what.startswith(what)]
+    return match
+
+
+def test_every_choice_has_its_row(quiet):
+    kinds = {r.kind for r in quiet[0].systematics.rows}
+    assert kinds == {"σ floor", "weights", "background", "width", "ω range", "Q range", "data sets"}
+    assert quiet[0].systematics.skipped == ()
+
+
+def test_a_row_is_what_a_fit_of_its_own_gives(quiet):
+    found, data = quiet
+    higher = fit(THEORY, data, starts=1, sigma_floor=NOISE)
+    freed = fit(THEORY, data, starts=1, free=["width"])
+    constant = fit(THEORY, data, starts=1, background="constant")
+    alone = fit(THEORY, data[:1], starts=1)
+    for what, other in (("σ floor ×", higher), ("width free", freed), ("background c", constant), ("one alone", alone)):
+        expected = other.values["A"] - found.values["A"]
+        assert row(found, what).shift["A"] == pytest.approx(expected, abs=0.01 * found.errors["A"]), what
+        assert row(found, what).sigmas["A"] == pytest.approx(row(found, what).shift["A"] / found.errors["A"])
+
+
+def test_the_upper_half_of_the_energies_is_fitted_alone(quiet):
+    found, data = quiet
+    masked = []
+    for one in data:
+        below = one.coords["energy_transfer"].values <= np.median(OMEGA)
+        masked.append(one.assign_masks(below=sc.array(dims=["energy_transfer"], values=below)))
+    alone = fit(THEORY, masked, starts=1)
+    assert row(found, "ω above").shift["A"] == pytest.approx(
+        alone.values["A"] - found.values["A"], abs=0.01 * found.errors["A"]
+    )
+
+
+def test_where_nothing_is_wrong_the_systematic_error_is_no_larger_than_a_few_statistical_ones(quiet):
+    found = quiet[0]
+    assert 0 < found.systematics.total["A"] < 3 * found.errors["A"]
+    total = found.total_errors["A"]
+    assert total == pytest.approx(np.hypot(found.errors["A"], found.systematics.total["A"]))
+    squares = sum(one["A"] ** 2 for one in found.systematics.by_kind.values())
+    assert found.systematics.total["A"] == pytest.approx(np.sqrt(squares))
+    assert found.to_dict()["parameters"]["A"]["total_error"] == total
+    assert "systematic" not in found.to_dict()["parameters"]["width"]
+
+
+def test_a_shift_of_a_choice_counts_half(quiet):
+    by_kind = quiet[0].systematics.by_kind
+    assert by_kind["width"]["A"] in (0.0, pytest.approx(abs(row(quiet[0], "width free").shift["A"]) / 2))
+
+
+def test_two_measurements_that_disagree_widen_the_error_to_their_distance():
+    """Of two equal parts at ± δ of the mean the scale factor gives √(δ² − σ²)."""
+    delta = 0.1
+    data = [data_set("one", 11.0 - delta, 0), data_set("two", 11.0 + delta, 1)]
+    found = systematics(fit(THEORY, data, starts=1), data)
+    assert found.errors["A"] < 0.2 * delta
+    expected = np.sqrt(delta**2 - found.errors["A"] ** 2)
+    assert found.systematics.by_kind["data sets"]["A"] == pytest.approx(expected, rel=0.15)
+
+
+def test_a_part_that_does_not_hold_a_parameter_adds_nothing():
+    """Below the ridge's top there is nothing of A; whatever that half says, the error stays."""
+    data = data_set("one", 11.0, 2)
+    two = fit(THEORY, data, free=["B"], starts=1)
+    found = systematics(two, data)
+    assert found.systematics.by_kind["ω range"]["A"] < 2 * found.errors["A"]
+
+
+def test_a_table_needs_the_data_of_the_fit(quiet):
+    with pytest.raises(FitError, match="The fit is of one, two, the data are two, one"):
+        systematics(quiet[0], quiet[1][::-1])
