@@ -104,7 +104,7 @@ def _stable(exact: Exact, domain: Domain, named: Named, many: int, key: PRNGKeyA
         if p.name == "q_fwhm":
             unit = unit.at[:, n].set(unit[:, n] ** 2)
     low, high = (np.array([getattr(p, end) for p in domain.inputs]) for end in ("min", "max"))
-    theta = low + (high - low) * unit
+    theta = jnp.asarray(low + (high - low) * unit)
     stable: Bool[Array, " n"] = in_chunks(
         jax.vmap(lambda row: is_stable_phase(exact, named(row))), _STABLE_AT_ONCE, theta
     )
