@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 
 import h5py
@@ -89,8 +88,18 @@ def of_text(content: bytes, random: np.random.Generator) -> bytes:
 
 def of_hdf5(content: bytes, random: np.random.Generator) -> bytes:
     """A copy with objects or attributes replaced, lost, linked elsewhere or of another type, shape or value."""
-    stream = io.BytesIO(content)
-    with h5py.File(stream, "r+") as file:
+    try:
+        return _of_objects(content, random)
+    except (KeyError, ValueError, TypeError, OSError, RuntimeError, OverflowError):
+        return of_bytes(content, random)  # what HDF5 refuses to write cannot be in a file
+
+
+def _of_objects(content: bytes, random: np.random.Generator) -> bytes:
+    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_fapl_core(backing_store=False)  # in memory, and nowhere else
+    access.set_file_image(content)
+    image = h5py.h5f.open(b"damaged", h5py.h5f.ACC_RDWR, access)
+    with h5py.File(image) as file, np.errstate(all="ignore"):
         for _ in range(random.integers(1, 4)):
             names: list[str] = []
             file.visit(names.append)
@@ -108,7 +117,8 @@ def of_hdf5(content: bytes, random: np.random.Generator) -> bytes:
                 _of_dataset(file, name, other, random)
             else:
                 _of_group(file, name, other, random)
-    return stream.getvalue()
+        file.flush()
+        return image.get_file_image()
 
 
 WORDS = ("", "x", "NXentry", "NXdata", "D0", "D1:D0", "signal", "meV", "1/angstrom", "[H,0,0]", "|Q|", "nan", "\x1b[3m")

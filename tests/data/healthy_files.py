@@ -28,6 +28,10 @@ class Layout(NamedTuple):
     read: str
     options: Mapping[str, Any] = {}
 
+    @property
+    def is_text(self) -> bool:
+        return Path(self.read).suffix in ("", ".csv", ".txt", ".dat", ".spe")
+
 
 def _image(name="one", errors=True, **details):
     values = np.arange(12.0).reshape(4, 3) - 1
@@ -123,7 +127,9 @@ LAYOUTS: Mapping[str, Layout] = {
     "table": Layout(_table, "table.csv"),
     "points": Layout(_points, "points.csv"),
     "folder of tables": Layout(_tables, ""),
-    "slice": Layout(lambda f: _slice(f, "[H,H,0] DeltaE", _grid((0.0, 0.5, 1.0))), "slice.txt", {"q_origin": (0, 0, 1)}),
+    "slice": Layout(
+        lambda f: _slice(f, "[H,H,0] DeltaE", _grid((0.0, 0.5, 1.0))), "slice.txt", {"q_origin": (0, 0, 1)}
+    ),
     "powder slice": Layout(lambda f: _slice(f, "|Q| DeltaE", _grid((0.5, 1.0, 1.5))), "slice.txt"),
     "spe": Layout(_spe, "run.spe", {"Ei": 20}),
     "peak table": Layout(_peaks, "modes.txt"),
