@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import json
 import resource
 import shutil
@@ -84,8 +83,7 @@ class Kept(sandbox.Child):
     def __enter__(self) -> sandbox.Child:
         if Kept.alive is not None and (code := Kept.alive.process.poll()) is not None:
             Kept.lost[str(code)] += 1
-            sandbox.Child.__exit__(Kept.alive)
-            Kept.alive = None
+            Kept.end()
         if Kept.alive is None:
             Kept.alive = super().__enter__()
         return Kept.alive
@@ -96,7 +94,7 @@ class Kept(sandbox.Child):
     @classmethod
     def end(cls) -> None:
         if cls.alive is not None:
-            sandbox.Child.__exit__(cls.alive)
+            super(Kept, cls.alive).__exit__()
             cls.alive = None
 
 
@@ -242,7 +240,7 @@ def main() -> int:
         print(f"{outcome.done} files, {time.monotonic() - start:.0f} s, {len(outcome.failed)} failed", flush=True)
         if given.state:
             temporary = given.state.with_suffix(".partial")
-            temporary.write_text(json.dumps(dataclasses.asdict(outcome)))
+            temporary.write_text(json.dumps(vars(outcome)))
             temporary.replace(given.state)
 
     campaign(given.first + given.n, given.seed, given.first + begun, given.only, outcome, say)
