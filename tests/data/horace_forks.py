@@ -18,25 +18,29 @@ SECONDS = 60  # of wall time
 
 
 class Forks:
-    """A stand-in for `confined.run`; a context manager that ends its process."""
+    """A stand-in for `confined.run`; a context manager that ends its process, which starts when it is needed."""
+
+    process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Forks:
         self.folder = tempfile.TemporaryDirectory()
-        self.process = subprocess.Popen(
-            [sys.executable, __file__, self.folder.name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self.process.stdin and self.process.stdout
-        self.process.stdin.close()
-        self.process.wait()
-        self.process.stdout.close()
+        if self.process is not None:
+            assert self.process.stdin and self.process.stdout
+            self.process.stdin.close()
+            self.process.wait()
+            self.process.stdout.close()
         self.folder.cleanup()
 
     def run(self, kind: str, path: Path):
         from insiren.data.files.confined import SAID, Answer
 
+        if self.process is None:
+            self.process = subprocess.Popen(
+                [sys.executable, __file__, self.folder.name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
         assert self.process.stdin and self.process.stdout
         self.process.stdin.write(f"{kind} {path}\n")
         self.process.stdin.flush()

@@ -180,7 +180,7 @@ def campaign(
     names = [only] if only else [name for n in range(3) for name in LAYOUTS if n == 0 or LAYOUTS[name].is_text]
     with tempfile.TemporaryDirectory() as folder, quickly():
         Kept.lost = outcome.lost
-        for name in dict.fromkeys(names):
+        for name in {names[i % len(names)] for i in range(first, min(n, first + len(names)))}:
             (Path(folder) / name).mkdir()
             LAYOUTS[name].write(Path(folder) / name)
         for i in range(first, n):
