@@ -1,10 +1,10 @@
 """Speed and accuracy in one table: each row beside what it is compared to, measured in this run.
 
     python benchmarks/run.py            all rows
-    python benchmarks/run.py accuracy   one part: peers, gradient, growth, simulator, fit, training or accuracy
+    python benchmarks/run.py accuracy   one part: peers, gradient, growth, volume, simulator, fit, training or accuracy
 
-The first three are in speed.py, which says how the peers are run. Times are medians of five runs
-after a warm-up; a ratio comes with its least and largest over the pairs of runs.
+The first three are in speed.py, which says how the peers are run; volumes.py has the large histograms. Times are
+medians of five runs after a warm-up; a ratio comes with its least and largest over the pairs of runs.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 from speed import gradient_rows, growth_rows, peers_rows
 from surrogate_accuracy import on_paths
+from volumes import volume_rows
 
 from insiren.forward import Points, complete
 from insiren.instrument.exact import exact
@@ -142,7 +143,7 @@ def accuracy_rows() -> Iterator[Callable[[], Row]]:
 def main() -> None:
     wanted = sys.argv[1] if len(sys.argv) > 1 else ""
     table = Table("measured", "ours", "compared with", "ratio, its spread; or ridge")
-    for rows in (peers_rows, gradient_rows, growth_rows):
+    for rows in (peers_rows, gradient_rows, growth_rows, volume_rows):
         if wanted in rows.__name__:
             for some in rows():
                 for row in some():

@@ -186,9 +186,9 @@ def growth_rows() -> Iterator[Callable[[], list[Row]]]:
     yield rows
 
 
-def alone(what: str, arguments: str, read: Callable[[str], T]) -> T:
+def alone(what: str, arguments: str, read: Callable[[str], T], script: str = __file__) -> T:
     """One measurement of insiren in a process of its own, read from what it prints."""
-    command = pinned([sys.executable, __file__, what, *arguments.split()])
+    command = pinned([sys.executable, script, what, *arguments.split()])
     run = subprocess.run(command, env=os.environ | _ONE_THREAD, check=True, capture_output=True, text=True)
     return read(run.stdout.strip())
 

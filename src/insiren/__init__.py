@@ -43,6 +43,7 @@ _PUBLIC = {
     "fetch": "data.fetch",
     "image": "data.spectrum",
     "count": "data.counts",
+    "sample": "data.sampled",
     # fast
     "Surrogate": "surrogate.surrogate",
     "Recipe": "surrogate.training",
@@ -90,6 +91,7 @@ if TYPE_CHECKING:
     from insiren.data.fetch import fetch as fetch
     from insiren.data.files import read as read
     from insiren.data.files import write as write
+    from insiren.data.sampled import sample as sample
     from insiren.data.simulated import simulate as simulate
     from insiren.data.spectrum import image as image
     from insiren.errors import (

@@ -211,3 +211,12 @@ def test_a_table_that_was_written_is_inspected_as_it_was(measurement):
 
     (data,) = read(measurement)
     assert measured(data).used.sum() == 229
+
+
+@pytest.mark.parametrize("shape", [(1, 5), (5, 1)])
+def test_a_single_cut_is_drawn_as_points_with_errors(insiren, tmp_path, shape):
+    hkl, omega = np.linspace([0, 0, 1], [0.5, 0, 1], shape[0]), np.arange(1.0, 1.0 + shape[1])
+    write(image("cut", hkl, omega, np.ones(shape), np.ones(shape)), tmp_path / "cut.h5")
+    assert insiren("inspect", "cut.h5", "--plot", "cut.svg").code == 0
+    drawn = (tmp_path / "cut.svg").read_text("utf-8")
+    assert "Intensity" in drawn and drawn.count('<g id="axes_') == 1, "no bar of colours beside it"

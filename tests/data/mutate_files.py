@@ -1,157 +1,251 @@
-"""Reads damaged copies of files of every HDF5 layout: the outcome must be data or a DataError, soon.
+"""Reads damaged files of every format: the outcome must be data that can be used, or a DataError, soon.
 
-python tests/data/mutate_files.py 100000 --seed 3 [--also FILE...]
+python tests/data/mutate_files.py 100000 --seed 3 [--state FILE] [--only FORMAT]
+
+prints how many files of each format gave data or were refused, and how the processes that read them ended. With
+--state it goes on where it was interrupted. What failed is kept, and file n of a seed is always the same:
+--from N 1 repeats it.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import json
+import resource
+import shutil
+import signal
 import sys
 import tempfile
 import time
+import traceback
 import warnings
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
+import damage
 import numpy as np
-from nexus_files import EDGES, cells, mdhisto, nxdata, nxspe
+from healthy_files import LAYOUTS, Layout
+from horace_forks import Forks
 
-from insiren.data.files import read_tree
-from insiren.data.files.sandbox import Child, is_hdf5
-from insiren.data.spectrum import image, measured
+from insiren.cli.picture import picture
+from insiren.data.files import confined, read, sandbox
+from insiren.data.peaks import is_peaks
+from insiren.data.spectrum import measured
+from insiren.data.summary import summary
 from insiren.errors import DataError
 
-SOON = 60.0  # s for one file; a child may compute for four, on a machine with others
-TELL = 5000  # files between two lines of progress
+SOON = 90  # s for one file; a child may compute for ten, on a machine with others
+TELL = 1000  # files between two lines of progress, and between two states that are kept
+HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 @dataclass
 class Outcome:
-    """How many files gave data, how many were refused, how their children ended, and the longest time in s."""
+    """How many files of each format gave data or were refused, and what else happened.
 
-    data: int = 0
-    refused: int = 0
-    children_lost: Counter[int] = field(default_factory=Counter)  # by exit status; −n for signal n
-    slowest: float = 0.0
+    Attributes:
+        done: number of files.
+        data: by format.
+        refused: by format.
+        lost: processes that read HDF5, by exit status; −n for signal n.
+        slowest: time of the slowest file in s, by format.
+        memory: largest of this process in MB.
+        failed: anything else: format, number of the file, where it is kept, and the end of the traceback.
+    """
 
+    done: int = 0
+    data: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    lost: Counter[str] = field(default_factory=Counter)
+    slowest: dict[str, float] = field(default_factory=dict)
+    memory: float = 0.0
+    failed: list[list[str]] = field(default_factory=list)
 
-def originals(folder: Path) -> list[bytes]:
-    """Small healthy files, one of each layout."""
-    small = [EDGES[0][:3], EDGES[1][:3], EDGES[2], EDGES[3][:4]]
-    arrays = cells(small)
-    energy, polar = np.linspace(-2, 4, 7), np.linspace(10, 100, 5)
-    flat = np.ones((5, 6))
-    image("x", np.eye(3), energy[:6], np.ones((3, 6)), np.ones((3, 6))).save_hdf5(folder / "scipp.h5")
-    nothing = np.zeros_like(arrays[0])
-    spinw = ("[1 0 0]", "[0 1 0]", "[0 0 1]", "DeltaE")
-    paths = [
-        mdhisto(folder / "mantid.nxs", arrays, edges=small, W=np.eye(3), lattice=(4, 4, 4, 90, 90, 90), Ei=10),
-        mdhisto(folder / "sums.nxs", arrays, edges=small, normalisation=2, convention="Crystallography"),
-        mdhisto(folder / "spinw.nxs", (arrays[0], nothing, nothing), edges=small, labels=spinw, spinw=True),
-        nxspe(folder / "x.nxspe", flat, flat, energy, polar, np.zeros(5)),
-        nxdata(folder / "x.nxs", flat, [("Q", polar, "1/angstrom"), ("E", energy, "meV")], errors=flat),
-        folder / "scipp.h5",
-    ]
-    return [path.read_bytes() for path in paths]
-
-
-def mutated(content: bytes, random: np.random.Generator) -> bytes:
-    """A damaged copy: some bytes changed, blanked, moved, lost or cut off."""
-    data = bytearray(content)
-    for _ in range(random.integers(1, 5)):
-        if not data:
-            break
-        at, size = int(random.integers(len(data))), int(2 ** random.uniform(0, 9))
-        kind = random.integers(7)
-        if kind <= 1:
-            data[at] ^= 1 << int(random.integers(8))
-        elif kind == 2:
-            data[at] = int(random.integers(256))
-        elif kind == 3:
-            # Numbers at the ends of their range, where sizes and offsets are.
-            length = int(random.choice([1, 2, 4, 8]))
-            value = int(random.choice([0, 1, 0x7F, 0x80, 0xFF]))
-            data[at : at + length] = bytes([value]) * len(data[at : at + length])
-        elif kind == 4:
-            data[at : at + size] = bytes(len(data[at : at + size]))
-        elif kind == 5:
-            source = int(random.integers(len(data)))
-            data[at : at + size] = data[source : source + len(data[at : at + size])]
-        elif random.random() < 0.3:
-            del data[at:]
-        else:
-            del data[at : at + size]
-    return bytes(data)
+    def lines(self) -> Iterator[str]:
+        """A table."""
+        yield f"{'format':<20} {'data':>7} {'refused':>8} {'slowest/s':>10}"
+        for name in [*self.slowest]:
+            yield f"{name:<20} {self.data[name]:>7} {self.refused[name]:>8} {self.slowest[name]:>10.1f}"
+        yield f"{'all':<20} {self.data.total():>7} {self.refused.total():>8} {max(self.slowest.values()):>10.1f}"
+        yield f"processes lost: {dict(self.lost)}; memory: {self.memory:.0f} MB; failed: {len(self.failed)}"
 
 
-def campaign(n: int, seed: int, files: list[bytes] | None = None, say=None) -> Outcome:
-    """Reads n damaged files.
+class Kept(sandbox.Child):
+    """A child that reads one file after another, as no child does outside of tests, and is renewed when it dies."""
+
+    alive: sandbox.Child | None = None
+    lost: ClassVar[Counter[str]] = Counter()
+
+    def __enter__(self) -> sandbox.Child:
+        if Kept.alive is not None and (code := Kept.alive.process.poll()) is not None:
+            Kept.lost[str(code)] += 1
+            Kept.end()
+        if Kept.alive is None:
+            Kept.alive = super().__enter__()
+        return Kept.alive
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    @classmethod
+    def end(cls) -> None:
+        if cls.alive is not None:
+            super(Kept, cls.alive).__exit__()
+            cls.alive = None
+
+
+class Watch:
+    """In place of a `threading.Timer`, a thread each, what the system's one alarm does."""
+
+    def __init__(self, seconds: float, kill: Callable[[], None]):
+        self.seconds, self.kill = seconds, kill
+
+    def start(self) -> None:
+        signal.signal(signal.SIGALRM, lambda *_: self.kill())
+        signal.setitimer(signal.ITIMER_REAL, self.seconds)
+
+    def cancel(self) -> None:
+        signal.setitimer(signal.ITIMER_REAL, SOON)
+        signal.signal(signal.SIGALRM, too_slow)
+
+
+def too_slow(*_: object) -> None:
+    raise AssertionError(f"not read within {SOON} s")
+
+
+@contextlib.contextmanager
+def quickly() -> Iterator[None]:
+    """Files are read by processes that are kept, within a wall time, and every warning is an error."""
+    kept, run, old = sandbox.Child, confined.run, signal.signal(signal.SIGALRM, too_slow)
+    timer = sandbox.threading.Timer
+    with Forks() as forks, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sandbox.Child, confined.run = Kept, forks.run  # type: ignore[misc]
+        sandbox.threading.Timer = Watch  # type: ignore[misc]
+        try:
+            yield
+        finally:
+            sandbox.Child, confined.run = kept, run  # type: ignore[misc]
+            sandbox.threading.Timer = timer  # type: ignore[misc]
+            Kept.end()
+            signal.signal(signal.SIGALRM, old)
+
+
+def damaged(content: bytes, random: np.random.Generator) -> bytes:
+    """A copy that is damaged in one of the ways that suit what it is."""
+    # A MAT-file is HDF5 behind 512 bytes of another header.
+    is_hdf5 = content.startswith(HDF5) or content[512:].startswith(HDF5)
+    if random.random() < 0.5:
+        return damage.of_bytes(content, random)
+    if is_hdf5:
+        return damage.of_hdf5(content, random)
+    return damage.of_bytes(content, random) if b"\0" in content else damage.of_text(content, random)
+
+
+def use(path: Path, layout: Layout) -> None:
+    """Reads a file and does with its data what the commands do."""
+    for data in read(path, **layout.options):
+        assert data.values.dtype == float
+        json.dumps(summary(data), allow_nan=False)
+        picture(data)
+        if not is_peaks(data):
+            with contextlib.suppress(DataError):  # a measurement without errors, or with σ = 0, is still data
+                measured(data)
+
+
+def campaign(
+    n: int,
+    seed: int,
+    first: int = 0,
+    only: str | None = None,
+    outcome: Outcome | None = None,
+    say: Callable[[Outcome], None] | None = None,
+) -> Outcome:
+    """Reads the damaged files first … n − 1 of a seed.
 
     Args:
-        n: number of files.
+        n: number of the file after the last.
         seed: of the damage.
-        files: healthy ones to damage beyond `originals`.
-        say: called with a line of progress now and then.
-
-    Raises:
-        AssertionError: a file ended in anything but data or a DataError, or took too long; the note
-            says where the file is kept.
+        first: number of the first file.
+        only: the one format to damage; by default one after the other.
+        outcome: to add to.
+        say: called with the outcome now and then.
     """
-    outcome = Outcome()
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("error")
-        healthy = originals(Path(folder)) + (files or [])
-        path, child = Path(folder) / "damaged.h5", None
-        for i in range(n):
-            random = np.random.default_rng([seed, i])
-            path.write_bytes(mutated(healthy[i % len(healthy)], random))
-            start = time.monotonic()
-            try:
-                if child is None:
-                    child = Child().__enter__()
-                _read(path, child)
-                outcome.data += 1
-            except DataError:
-                outcome.refused += 1
-            except BaseException as error:
-                kept = Path(tempfile.mkdtemp()) / f"seed{seed}-{i}.h5"
-                kept.write_bytes(path.read_bytes())
-                error.add_note(f"file {i} of seed {seed}, kept as {kept}")
-                raise
-            taken = time.monotonic() - start
-            outcome.slowest = max(outcome.slowest, taken)
-            assert taken < SOON, f"file {i} of seed {seed} took {taken:.0f} s"
-            if child.process.poll() is not None:
-                outcome.children_lost[child.process.returncode] += 1
-                child.__exit__()
-                child = None
-            if say and (i + 1) % TELL == 0:
-                say(f"{i + 1}: {outcome}")
-        if child is not None:
-            child.__exit__()
+    outcome = outcome or Outcome()
+    # Texts cost a tenth of the time of HDF5, so that there are three times as many of each.
+    names = [only] if only else [name for n in range(3) for name in LAYOUTS if n == 0 or LAYOUTS[name].is_text]
+    with tempfile.TemporaryDirectory() as folder, quickly():
+        Kept.lost = outcome.lost
+        for name in {names[i % len(names)] for i in range(first, min(n, first + len(names)))}:
+            (Path(folder) / name).mkdir()
+            LAYOUTS[name].write(Path(folder) / name)
+        for i in range(first, n):
+            one(Path(folder), names[i % len(names)], [seed, i], outcome)
+            if say and ((i + 1) % TELL == 0 or i + 1 == n):
+                say(outcome)
     return outcome
 
 
-def _read(path: Path, child: Child) -> None:
-    if not is_hdf5(path):
-        raise DataError(f"{path} is not HDF5 any more.")
-    for data in read_tree(child.open(path), "damaged", {}):
-        assert data.values.dtype == float
-        if data.variances is not None:
-            measured(data)
+def one(folder: Path, name: str, seed: list[int], outcome: Outcome) -> None:
+    """Damages a file of the format and reads it."""
+    layout, random = LAYOUTS[name], np.random.default_rng(seed)
+    files = sorted((folder / name).iterdir())
+    target = files[random.integers(len(files))]
+    healthy = target.read_bytes()
+    target.write_bytes(damaged(healthy, random))
+    start = time.monotonic()
+    signal.setitimer(signal.ITIMER_REAL, SOON)
+    try:
+        use(folder / name / layout.read, layout)
+        outcome.data[name] += 1
+    except DataError:
+        outcome.refused[name] += 1
+    except Exception:
+        kept = Path(tempfile.mkdtemp()) / target.name
+        shutil.copyfile(target, kept)
+        outcome.failed.append([name, str(seed), str(kept), traceback.format_exc()[-1500:]])
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        target.write_bytes(healthy)
+    outcome.slowest[name] = max(outcome.slowest.get(name, 0.0), time.monotonic() - start)
+    outcome.memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    outcome.done += 1
 
 
-def main() -> None:
+def main() -> int:
     """Runs a campaign and prints its outcome."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("n", type=int, help="number of damaged files")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--also", nargs="+", type=Path, default=[], help="healthy files to damage too")
+    parser.add_argument("--from", dest="first", type=int, default=0, help="number of the first file")
+    parser.add_argument("--only", choices=LAYOUTS, help="one format")
+    parser.add_argument("--state", type=Path, help="file that keeps what is done")
     given = parser.parse_args()
-    start = time.monotonic()
-    outcome = campaign(given.n, given.seed, [file.read_bytes() for file in given.also], print)
-    print(f"{given.n} files of seed {given.seed} in {time.monotonic() - start:.0f} s: {outcome}")
+    outcome = Outcome()
+    if given.state and given.state.exists():
+        kept = json.loads(given.state.read_text())
+        outcome = Outcome(**{k: Counter(v) if k in ("data", "refused", "lost") else v for k, v in kept.items()})
+    before = len(outcome.failed)
+    start, begun = time.monotonic(), outcome.done
+
+    def say(outcome: Outcome) -> None:
+        nonlocal before
+        for failed in outcome.failed[before:]:
+            print(*failed, sep="\n", flush=True)
+        before = len(outcome.failed)
+        print(f"{outcome.done} files, {time.monotonic() - start:.0f} s, {len(outcome.failed)} failed", flush=True)
+        if given.state:
+            temporary = given.state.with_suffix(".partial")
+            temporary.write_text(json.dumps(vars(outcome)))
+            temporary.replace(given.state)
+
+    campaign(given.first + given.n, given.seed, given.first + begun, given.only, outcome, say)
+    print(f"\n{outcome.done} files of seed {given.seed}, {time.monotonic() - start:.0f} s", *outcome.lines(), sep="\n")
+    return bool(outcome.failed)
 
 
 if __name__ == "__main__":

@@ -5,43 +5,12 @@ import time
 import h5py
 import numpy as np
 import pytest
+from horace_files import EDGES, NPIX, PROJECTION, E, S
+from horace_files import mat as write
 
 from insiren.data.files import read
 from insiren.data.spectrum import measured
 from insiren.errors import DataError
-
-EDGES = [np.array([-0.15, -0.05, 0.05, 0.15]), np.array([0.0, 2.0, 4.0])]
-S = np.array([[1.0, 2.0], [3.0, -4.0], [5.0, 6.0]])
-E = np.array([[0.25, 1.0], [4.0, 9.0], [16.0, 25.0]])
-NPIX = np.array([[5, 5], [5, 5], [0, 5]])
-# Axis 1 along (1, 1, 0) and axis 4 the energy are plotted; 2 along (1, −1, 0) and 3 along l are integrated.
-MATRIX = np.array([[1.0, 1.0, 0.0, 0.0], [1.0, -1.0, 0.0, 0.0], [0.0, 0.0, 2.0, 0.0], [0.0, 0.0, 0.0, 1.0]])
-PROJECTION = {
-    "u_to_rlu": MATRIX,
-    "uoffset": np.array([[0.0, 0.0, 1.0, 0.0]]).T,
-    "pax": np.array([[1.0, 4.0]]),
-    "iax": np.array([[2.0, 3.0]]),
-    "iint": np.array([[0.4, -0.1], [0.6, 0.3]]),
-}
-
-
-def write(path, fields, edges=EDGES, name="cut"):
-    """A struct in a .mat file of version 7.3: arrays transposed, cells as references."""
-    with h5py.File(path, "w", userblock_size=512) as file:
-        group = file.create_group(name)
-        group.attrs["MATLAB_class"] = np.bytes_("struct")
-        kept = [file.create_dataset(f"#refs#/{n}", data=along[:, None]) for n, along in enumerate(edges)]
-        cell = group.create_dataset("p", (len(kept), 1), dtype=h5py.ref_dtype)
-        cell.attrs["MATLAB_class"] = np.bytes_("cell")
-        for n, one in enumerate(kept):
-            cell[n, 0] = one.ref
-        for key, value in fields.items():
-            group.create_dataset(key, data=np.asarray(value, float).T).attrs["MATLAB_class"] = np.bytes_("double")
-        title = group.create_dataset("title", data=np.frombuffer("a cut".encode("utf-16le"), np.uint16)[:, None])
-        title.attrs["MATLAB_class"] = np.bytes_("char")
-    with path.open("r+b") as stream:
-        stream.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64, HDF5 schema 1.00 .".ljust(116))
-    return path
 
 
 def test_a_cut_with_its_projection_needs_nothing_else(tmp_path):

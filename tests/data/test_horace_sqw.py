@@ -4,48 +4,18 @@ import struct
 
 import numpy as np
 import pytest
-import scipp as sc
+from horace_files import sqw
 
 from insiren.data.files import read
 from insiren.data.spectrum import measured
 from insiren.errors import DataError
 
-SHAPE = (3, 1, 1, 4)
-
 
 @pytest.fixture
 def written(tmp_path):
     """A file of three bins along u = (1, 1, 0) and four energies of a tetragonal crystal; one bin is empty."""
-    sqw = pytest.importorskip("scippneutron.io.sqw")
-    values = np.arange(1.0, 13.0).reshape(SHAPE)
-    data = sc.array(dims=["u1", "u2", "u3", "u4"], values=values, variances=values**2)
-    counts = np.full(SHAPE, 2)
-    counts[1, 0, 0, 2] = 0
-
-    def each(numbers, energy):
-        return [*(sc.scalar(x, unit="1/angstrom") for x in numbers), sc.scalar(energy, unit="meV")]
-
-    ranges = [sc.array(dims=["range"], values=r, unit="1/angstrom") for r in ([-0.3, 0.3], [-0.1, 0.1], [-0.2, 0.2])]
-    metadata = sqw.SqwDndMetadata(
-        axes=sqw.SqwLineAxes(
-            title="", label=["a", "b", "c", "d"], img_scales=each([1.0, 1.0, 1.0], 1.0),
-            img_range=[*ranges, sc.array(dims=["range"], values=[0.0, 8.0], unit="meV")],
-            n_bins_all_dims=sc.array(dims=["axis"], values=list(SHAPE), unit=None),
-            single_bin_defines_iax=sc.array(dims=["axis"], values=[True] * 4),
-            dax=sc.arange("axis", 4, unit=None), offset=each([0.0, 0.0, 0.0], 0.0), changes_aspect_ratio=True,
-        ),
-        proj=sqw.SqwLineProj(
-            title="", lattice_spacing=sc.vector([4.0, 4.0, 8.0], unit="angstrom"),
-            lattice_angle=sc.vector([90.0, 90.0, 90.0], unit="deg"), offset=each([0.0, 0.0, 0.0], 0.0),
-            label=["a", "b", "c", "d"], u=sc.vector([1.0, 1.0, 0.0], unit="1/angstrom"),
-            v=sc.vector([0.0, 0.0, 1.0], unit="1/angstrom"), w=None, non_orthogonal=False, type="aaa",
-        ),
-    )  # fmt: skip
-    path = tmp_path / "cut.sqw"
-    builder = sqw.Sqw.build(path, title="cut")
-    counted = sc.array(dims=["u1", "u2", "u3", "u4"], values=counts)
-    builder.add_dnd_data(metadata, data=data, counts=counted).create()
-    return path
+    pytest.importorskip("scippneutron.io.sqw")
+    return sqw(tmp_path / "cut.sqw")
 
 
 def test_the_image_of_a_file_has_its_wavevectors_and_energies(written):

@@ -8,7 +8,6 @@ import time
 import h5py
 import numpy as np
 import pytest
-from mutate_files import campaign
 from nexus_files import cells, mdhisto, text
 
 from insiren.data.files import read, sandbox
@@ -303,14 +302,3 @@ def test_a_volume_is_read_in_blocks_that_cover_it_once(tmp_path, monkeypatch):
         (part,) = read(path, trusted=True, cut={"h": (0.2, 0.9), "E": (0.3, 0.6)})
         expected = np.transpose(arrays[0][1:6, :, :, 3:7], (2, 1, 0, 3))
         np.testing.assert_array_equal(part.values.reshape(3, 5, 5, 4), expected)
-
-
-def test_two_hundred_mutations_end_in_data_or_a_message():
-    outcome = campaign(200, seed=1)
-    assert outcome.data + outcome.refused == 200 and outcome.data > 5 and outcome.refused > 50
-
-
-@pytest.mark.slow
-def test_two_thousand_mutations_end_in_data_or_a_message():
-    outcome = campaign(2000, seed=2)
-    assert outcome.data + outcome.refused == 2000

@@ -36,6 +36,7 @@ def test_scipps_file_holds_everything(tmp_path, suffix):
     back = sc.io.load_hdf5(path)
     assert list(back) == ["cut", "powder", "counted", "peaks"]
     assert all(sc.identical(back[one.name], one, equal_nan=True) for one in several)
+    assert all(sc.identical(own, one, equal_nan=True) for own, one in zip(read(path), several, strict=True))
     write(several[0], path)
     assert sc.identical(sc.io.load_hdf5(path), several[0], equal_nan=True)
 

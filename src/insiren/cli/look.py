@@ -60,7 +60,8 @@ def _lines(entry: dict[str, Any]) -> list[str]:
         elif isinstance(value, dict):
             shown = ", ".join(f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in value.items())
         else:
-            shown = " … ".join(f"{x:g}" for x in value) if isinstance(value, list) else str(value)
+            numbers = value if isinstance(value, list) else [value] if isinstance(value, float) else []
+            shown = " … ".join(f"{x:g}" for x in numbers) or str(value)
         if key == "advised":
             shown += " (--sigma-floor, --sigma-max change it)"
         lines.append(f"{key:<12} {shown}")

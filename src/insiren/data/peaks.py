@@ -75,6 +75,25 @@ def is_peaks(data: sc.DataArray) -> bool:
     return "kind" in data.coords and data.coords["kind"].ndim == 0 and data.coords["kind"].value == PEAKS
 
 
+def checked_peaks(data: sc.DataArray) -> sc.DataArray:
+    """A list of peaks from elsewhere, as it is.
+
+    Raises:
+        DataError: it calls itself peaks and lacks what makes them, or a number makes no sense.
+    """
+    needed = {*CRYSTAL, "mode", "intensity", "energy_low", "energy_high"}
+    if lacking := sorted(name for name in needed if name not in data.coords or data.coords[name].dims != ("peak",)):
+        raise DataError(f"{data.name} is a list of peaks without {', '.join(lacking)} along the dim peak.")
+    if data.dims != ("peak",) or data.unit != "meV" or data.variances is None or data.dtype != "float64":
+        raise DataError(f"{data.name}: peaks are energies in meV with variances along the dim peak, float64.")
+    if data.coords["mode"].dtype != "int64" or np.any(data.coords["mode"].values < 0):
+        raise DataError(f"{data.name}: the coordinate mode numbers the peaks of a wavevector from 0.")
+    with np.errstate(invalid="ignore"):
+        sigma = np.sqrt(data.variances)
+    peak_list(data.name, np.stack([data.coords[c].values for c in CRYSTAL], axis=1), data.values, sigma)
+    return data
+
+
 def _modes(hkl: np.ndarray, energy: np.ndarray) -> np.ndarray:
     """The rank of each peak among those of its wavevector, by energy, shape (p,)."""
     _, which = np.unique(hkl, axis=0, return_inverse=True)

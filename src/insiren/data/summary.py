@@ -122,7 +122,8 @@ def _doubts(values: np.ndarray, variances: np.ndarray | None) -> list[str]:
         )
     bright = shown > 3 * sigma
     if bright.any():
-        neutrons = float(np.median((shown[bright] / sigma[bright]) ** 2))
+        with np.errstate(over="ignore"):  # a number beyond any float shows as inf
+            neutrons = float(np.median((shown[bright] / sigma[bright]) ** 2))
         said.append(
             f"(I/σ)² of the pixels above 3 σ is {neutrons:.3g} in the median: so many neutrons each, if σ is the error "
             "of counting; a number that cannot be points to variances in place of σ, or to another scale"

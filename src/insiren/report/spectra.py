@@ -345,11 +345,22 @@ def _panel(drawn: Figure, axes: Axes, data: sc.DataArray, title: str) -> None:
     points = points_of(data)
     omega = np.asarray(points.rows[0] if grid else points.omega)
     values = np.where(left_out(data), np.nan, data.values)
-    if grid:
-        order = np.argsort(omega)
-        mesh = image(axes, omega[order], values[:, order], 0, brightest(values))
+    order = np.argsort(omega)
+    line = grid and 1 in values.shape
+    if line:
+        sigma = None if data.variances is None else np.sqrt(np.maximum(data.variances[:, order], 0.0)).ravel()
+        along = omega[order] if len(values) == 1 else np.arange(len(values))
+        look.plain_frame(axes)
+        axes.errorbar(along, values[:, order].ravel(), sigma, fmt="o", markersize=3)
+        axes.set_xlabel("Energy transfer ω (meV)")
+        axes.set_ylabel("Intensity")
+    if grid and len(values) > 1:
         lengths = None if points.Q_abs is None else np.asarray(points.Q_abs)
         place(axes, _ticks(np.asarray(points.hkl), lengths, None))
+    if line:
+        return
+    if grid:
+        mesh = image(axes, omega[order], values[:, order], 0, brightest(values))
     else:
         mesh = axes.scatter(np.arange(len(omega)), omega, c=values, s=9, cmap=look.colours(look.INTENSITY))
         axes.set_xlabel("Point of the list")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import scipp as sc
 
 from insiren.data.files.columns import is_columns, read_columns
@@ -132,12 +133,14 @@ def read(path: str | Path, *, trusted: bool = False, **options: Any) -> list[sc.
             format's, or the content is damaged.
     """
     path = _existing(path)
-    if _is_nexus(path):
-        with opened(path, trusted) as root:
-            return read_tree(root, path.stem, options)
-    reader = _format_of(path)
-    _check_options(str(path), reader, options)
-    return reader.read(path, **options)
+    # Numbers beyond any float become inf or NaN, which is what is looked for afterwards.
+    with np.errstate(all="ignore"):
+        if _is_nexus(path):
+            with opened(path, trusted) as root:
+                return read_tree(root, path.stem, options)
+        reader = _format_of(path)
+        _check_options(str(path), reader, options)
+        return reader.read(path, **options)
 
 
 def read_tree(root: Node, name: str, options: Mapping[str, Any]) -> list[sc.DataArray]:

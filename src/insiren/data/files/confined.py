@@ -5,17 +5,29 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import tempfile
+import threading
 import zipfile
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from insiren.data.files import horace_server
+from insiren.data.files.tree import printable
 from insiren.errors import DataError
 
 LARGEST = 1 << 30  # bytes of an answer
 PATIENCE = 60.0  # seconds of wall time, for slow disks and busy machines; computing is limited to less
+SAID = 400  # bytes of a refusal
+
+
+class Answer(NamedTuple):
+    """What a child left behind: its exit status (−n: signal n), its answer, and what it said of a refusal."""
+
+    status: int
+    content: bytes
+    said: bytes
 
 
 def arrays_of(kind: Literal["mat", "sqw"], path: Path) -> dict[str, np.ndarray]:
@@ -28,19 +40,35 @@ def arrays_of(kind: Literal["mat", "sqw"], path: Path) -> dict[str, np.ndarray]:
     Raises:
         DataError: the file is refused, damaged, or ended the process that read it.
     """
-    command = [sys.executable, "-P", str(horace_server.__file__), kind, str(path.absolute())]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
-        try:
-            answer, said = child.communicate(timeout=PATIENCE)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            raise DataError(f"{path} was not read within {PATIENCE:.0f} s; it is damaged or hostile.") from None
-    if child.returncode == 3:
-        raise DataError(f"{path} {said.decode('utf-8', errors='replace').strip()[:400]}.")
-    if child.returncode or len(answer) > LARGEST:
-        raise DataError(f"{path} ended the process that read it (status {child.returncode}); it is damaged or hostile.")
+    status, answer, said = run(kind, path.absolute())
+    if status == horace_server.REFUSED:
+        raise DataError(f"{path} {printable(said.decode('utf-8', errors='replace')).strip()}.")
+    if status or len(answer) > LARGEST:
+        raise DataError(f"{path} ended the process that read it (status {status}); it is damaged or hostile.")
     try:
         with np.load(io.BytesIO(answer), allow_pickle=False) as archive:
             return {str(name): archive[f"a{n}"] for n, name in enumerate(archive["names"])}
     except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: the arrays that were read from it make no sense ({error}).") from None
+
+
+def run(kind: str, path: Path) -> Answer:
+    """Starts a child on a file and waits for it, no longer than `PATIENCE` and for no more than `LARGEST` bytes."""
+    command = [sys.executable, "-P", str(horace_server.__file__), kind, str(path)]
+    with (
+        tempfile.TemporaryFile() as errors,
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors) as child,
+    ):
+        assert child.stdout
+        watch = threading.Timer(PATIENCE, child.kill)
+        watch.start()
+        try:
+            # A child that the file took over might never stop talking.
+            content = child.stdout.read(LARGEST + 1)
+            if len(content) > LARGEST:
+                child.kill()
+            status = child.wait()
+        finally:
+            watch.cancel()
+        errors.seek(0)
+        return Answer(status, content, errors.read(SAID))

@@ -28,6 +28,7 @@ SECONDS = 10  # of computing; 512 MB take two
 NUMBERS = 1 << 26  # of all arrays together; 512 MB
 MOST = 1000  # objects, fields and elements of a cell
 DEPTH = 3  # cells in cells
+REFUSED = 3  # exit status that comes with a sentence
 
 
 class Refused(Exception):
@@ -147,14 +148,14 @@ def main(kind: str, path: str) -> int:
         sys.stdout.buffer.write(buffer.getbuffer())
     except Refused as error:
         print(error, file=sys.stderr)
-        return 3
+        return REFUSED
     except MemoryError:
         print("would need more memory than a reader may take", file=sys.stderr)
-        return 3
+        return REFUSED
     # The libraries raise whatever came to pass first; a damaged file must not get further than this.
     except Exception as error:
         print(f"cannot be read ({type(error).__name__}: {' '.join(str(error).split())[:200]})", file=sys.stderr)
-        return 3
+        return REFUSED
     return 0
 
 

@@ -126,6 +126,7 @@ def _pixels(entry: Node, name: str, Ei: float | None, geometry: str | None) -> P
         assumed.append("the factor ki/kf is contained in the intensities (the file does not say)")
     psi = info.get("psi")
     angle = float(psi.numbers().ravel()[0]) if psi is not None and psi.is_numeric and 0 not in psi.shape else np.nan
+    angle = angle if np.isfinite(angle) else np.nan  # which is asked for where it is needed
     with np.errstate(over="ignore"):
         variance = np.where(missing, 0.0, sigma) ** 2
     return Pixels(detectors, energy, np.where(missing, 0.0, intensity), variance, missing, angle, assumed)

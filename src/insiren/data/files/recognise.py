@@ -9,6 +9,7 @@ from insiren.data.files.axes import Axis, Place, Vector, Where, axis, vector
 from insiren.data.files.axis_names import Meaning, is_inverse_angstrom, meaning
 from insiren.data.files.hints import how
 from insiren.data.files.histogram import Image, described
+from insiren.data.peaks import checked_peaks, is_peaks
 from insiren.data.spectrum import is_image, left_out
 from insiren.errors import DataError
 
@@ -16,7 +17,7 @@ CARRIED = ("Ei", "lattice", "sigma_floor", "sigma_max")  # scalars that keep the
 
 
 def recognised(data: sc.DataArray, q_direction: Vector | None, place: Place) -> sc.DataArray:
-    """The array itself where it is a spectrum already, else a spectrum of its values.
+    """The array itself where it is a spectrum or a list of peaks already, else a spectrum of its values.
 
     Every dimension must have one coordinate that says by name and unit what it measures; scalar
     coordinates h, k, l, Q or an energy place the array along what it has no dimension of. Bin edges become
@@ -30,6 +31,8 @@ def recognised(data: sc.DataArray, q_direction: Vector | None, place: Place) -> 
     Raises:
         DataError: a dimension has no such coordinate, or nothing was measured.
     """
+    if is_peaks(data):
+        return checked_peaks(data)
     if _is_spectrum(data):
         if left_out(data).all():
             raise DataError(f"{data.name}: all {data.size} cells are masked or missing, so that nothing was measured.")

@@ -21,11 +21,12 @@ from insiren.data.files.hints import lacking, positive
 from insiren.data.files.histogram import described
 from insiren.data.files.powder import powder_map
 from insiren.data.files.scattering import Detectors, Pixels, modulus
-from insiren.data.files.text import MAX_BYTES, check_size, head, lines, numbers
+from insiren.data.files.text import MAX_BYTES, MAX_LINE, head, inside, lines, numbers
 from insiren.errors import DataError
 
 NOTHING = -1e29  # intensities at or below it were not measured; the format writes −1e30
 FIELD = 10  # characters
+WIDEST = 40  # characters that anybody prints for a number
 
 
 def is_spe(path: Path) -> bool:
@@ -74,44 +75,58 @@ def read_spe(path: Path, Ei: Any = None, par: Any = None, q_step: Any = None) ->
 
 def _blocks(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Energy edges (w + 1,) in meV, intensities and standard deviations (n, w)."""
-    check_size(path)
-    text = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    n, w = (int(cell) for cell in text[0].split()[:2])
+    text = _Text(path)
+    first = text.take().split()
+    # Python refuses to read integers of thousands of digits.
+    n, w = (int(cell) if len(cell) < 20 else MAX_BYTES for cell in first[:2])
     if not (n and w) or 2 * n * w > MAX_BYTES:
         raise DataError(f"{path}, line 1: {n} detectors and {w} energies are not what one file can hold.")
-    at, blocks = 1, []
-    for count in (n + 1, w + 1):
-        values, at = _block(path, text, at, count)
-        blocks.append(values)
+    _, edges = (_block(text, count) for count in (n + 1, w + 1))
     # What the header promises must fit into what is there, before room is made for it: a digit a number.
     if 2 * n * w > (size := path.stat().st_size):
         raise DataError(f"{path}: {n} detectors and {w} energies do not fit into its {size} bytes. Is it truncated?")
     pixels = np.empty((n, 2, w))
     for detector in range(n):
         for which in (0, 1):
-            pixels[detector, which], at = _block(path, text, at, w)
-    edges = blocks[1]
+            pixels[detector, which] = _block(text, w)
     if not np.isfinite(edges).all() or np.any(np.diff(edges) <= 0):
         raise DataError(f"{path}: the edges of its energies do not rise through finite numbers.")
     return edges, pixels[:, 0], pixels[:, 1]
 
 
-def _block(path: Path, text: list[str], at: int, count: int) -> tuple[np.ndarray, int]:
-    """The numbers below a line of ###, and the line after them."""
-    if at >= len(text) or not text[at].startswith("###"):
-        raise DataError(f"{path}, line {at + 1}: a line of ### is needed before the next {count} numbers.")
-    last = at + 1
-    while last < len(text) and not text[last].startswith("###"):
-        last += 1
-    cells = " ".join(text[at + 1 : last]).split()
+class _Text:
+    """The lines of a text as they are taken, one of which can be looked at before."""
+
+    def __init__(self, path: Path):
+        self.path, self.lines, self.number = path, lines(path), 0
+        self.next: str | None = next(self.lines, None)
+
+    def take(self) -> str:
+        line, self.next = self.next or "", next(self.lines, None)
+        self.number += 1
+        return line.rstrip("\r\n")
+
+
+def _block(text: _Text, count: int) -> np.ndarray:
+    """The numbers below a line of ###."""
+    path, start = text.path, text.number + 1
+    if not text.take().startswith("###"):
+        raise DataError(f"{path}, line {start}: a line of ### is needed before the next {count} numbers.")
+    block, size = [], 0
+    while text.next is not None and not text.next.startswith("###"):
+        block.append(text.take())
+        size += len(block[-1])
+        if size > WIDEST * count + MAX_LINE:
+            raise DataError(f"{path}, line {text.number}: more numbers where {count} are needed. Is it damaged?")
+    cells = " ".join(block).split()
     if len(cells) != count:  # fields touch
-        cells = [cell for line in text[at + 1 : last] for cell in _fields(line)]
+        cells = [cell for line in block for cell in _fields(line)]
     if len(cells) != count:
-        raise DataError(f"{path}, line {at + 2}: {len(cells)} numbers where {count} are needed. Is it truncated?")
+        raise DataError(f"{path}, line {start + 1}: {len(cells)} numbers where {count} are needed. Is it truncated?")
     try:
-        return np.array(cells, float), last
+        return np.array(cells, float)
     except ValueError:
-        return np.array(numbers(path, at + 2, cells)), last
+        return np.array(numbers(path, start + 1, cells))
 
 
 def _fields(line: str) -> list[str]:
@@ -131,7 +146,7 @@ def _par_of(path: Path, given: Any) -> Path:
     same = [file for file in beside if file.stem == path.stem]
     if len(found := same or beside) != 1:
         raise lacking(path, "par", f"where its detectors stand, and {len(found)} .par files lie beside it")
-    return found[0]
+    return inside(path.parent, found[0])
 
 
 def _polar(file: Path, n: int) -> np.ndarray:
