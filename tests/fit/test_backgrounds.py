@@ -114,6 +114,7 @@ def test_a_part_of_the_pixels_keeps_the_freedom_of_the_background():
                                np.eye(len(few.curve.root)), atol=1e-6)  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("background", ["per-energy", "smooth", "lowrank", "template"])
 def test_no_background_eats_the_ridge(background):
     """Parameters and scale are unbiased within their errors, and the errors are the scatter."""

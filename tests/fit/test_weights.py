@@ -62,6 +62,7 @@ def test_a_background_subtracted_before_is_found_from_how_the_variance_follows_t
     np.testing.assert_allclose(np.median(model_variance(one, model) / wanted), 1.0, atol=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outliers", [0, 30])
 def test_robust_errors_are_the_scatter_with_and_without_outliers(outliers):
     pulls, plain = [], []

@@ -22,7 +22,7 @@ from insiren.fit.objective import Profile, Target, poisson_weights, profile, rew
 from insiren.fit.problem import Problem
 
 FREEDOM = 4.0  # degrees of freedom of Student's t for outliers: 93 % efficient where there are none
-_FEWEST = 20  # pixels of an energy from which a line of variance over intensity is drawn
+_FEWEST = 10  # pixels of an energy from which a line of variance over intensity is drawn
 _LEAST = 1e-3  # of the mean intensity: a variance is never that of less
 
 
@@ -100,6 +100,8 @@ def _offsets(measured: Measured) -> Float[np.ndarray, " r"]:
     floored = measured.sigma <= (measured.sigma_floor or 0.0)  # says nothing of the pixel
     for row in range(measured.n_rows):
         here = measured.used & (measured.row == row) & ~floored
+        counted = here & (measured.intensity > measured.sigma)  # none or one count has the σ of one, off the line
+        here = counted if counted.sum() >= _FEWEST else here
         if here.sum() < _FEWEST:
             continue
         I, variance = measured.intensity[here], measured.sigma[here] ** 2
