@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import jax.numpy as jnp
 import numpy as np
 import scipp as sc
 from scipy.stats import qmc
@@ -12,7 +13,7 @@ import insiren as ins
 from insiren.data.spectrum import Measured, measured
 from insiren.fit.answer import answer_at
 from insiren.fit.many import objectives
-from insiren.fit.objective import target
+from insiren.fit.objective import Kind, poisson_weights, profile, target
 from insiren.fit.problem import Choice, Problem, choose
 from insiren.fit.settle import settle
 
@@ -21,7 +22,7 @@ SHARP = {"q_fwhm": 0.0}
 
 
 def screened_fit(
-    simulator: ins.Forward, data: list[sc.DataArray], kind: str = "poisson", tried: int = 128, descents: int = 2
+    simulator: ins.Forward, data: list[sc.DataArray], kind: Kind = "poisson", tried: int = 128, descents: int = 3
 ) -> ins.Fit:
     """J and Jp of measurements, scale and background of every energy free, from a quasi-random screen of the box.
 
@@ -31,13 +32,15 @@ def screened_fit(
     ready = simulator.given(SHARP)
     maps = [_finite(ready, choice, measured(one)) for one in data]
     targets = tuple(target(m, "per-energy") for m in maps)
+    if kind == "poisson":  # the screen weighs pixels as if there were background alone: few counts tell no variance
+        dark = [profile(jnp.zeros(len(t.weight)), t) for t in targets]
+        targets = tuple(poisson_weights(m, t, p) for m, t, p in zip(maps, targets, dark, strict=True))
     problem = Problem(ready, (ready,) * len(maps), tuple(m.points for m in maps), targets, choice, kind)
     thetas = choice.lower + qmc.Sobol(2, rng=0).random(tried) * (choice.upper - choice.lower)
     values = objectives(problem, thetas)
     ends = [settle(problem, thetas[n], maps) for n in np.argsort(values)[:descents]]
-    # each Poisson descent ends on weights of its own, so that the screen's objective ranks them
-    best = min(ends, key=lambda end: problem.objective(end.theta))
-    return answer_at(best.problem, best.theta, maps, "per-energy", (descents, descents))
+    answers = [answer_at(end.problem, end.theta, maps, "per-energy", (descents, descents)) for end in ends]
+    return min(answers, key=lambda answer: answer.objective_value)
 
 
 def _finite(forward: ins.Forward, choice: Choice, one: Measured) -> Measured:

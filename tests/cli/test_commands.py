@@ -215,3 +215,20 @@ def test_a_landscape_is_drawn_over_the_bounds(insiren, measurement, tmp_path):
     content = json.loads((tmp_path / "map" / "landscape.json").read_text("utf-8"))
     assert content["x_values"] == [27, 28, 29, 30, 31] and np.shape(content["objective"]) == (5, 5)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["map"]
+
+
+@pytest.mark.slow
+def test_a_fit_tells_systematic_shifts_and_the_posterior_when_asked(insiren, measurement):
+    said = insiren("fit", "la2nio4", measurement, "--fix", "q_fwhm=0", "--starts", "1", "--out", "out",
+                   "--systematics", "--posterior")  # fmt: skip
+    assert said.code == 0
+    assert re.search(r"width free +[+-][\d.e-]+ \([+-][\d.]+ σ\)", said.out)
+    assert "(systematic) meV" in said.out and "68 % of the posterior" in said.out
+    content = load_fit("out/fit.json").content
+    entry = content["parameters"]["J"]
+    assert entry["total_error"] == pytest.approx((entry["error"] ** 2 + entry["systematic"] ** 2) ** 0.5)
+    assert {"what", "shift", "sigmas"} <= set(content["systematics"]["rows"][0])
+    assert content["posterior"]["method"] == "importance" and content["posterior"]["diagnostics"]["ess"] > 100
+    with open("out/report.html", encoding="utf-8") as page:
+        text = page.read()
+    assert "What each choice moves" in text and "<h2>Posterior</h2>" in text

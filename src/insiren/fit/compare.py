@@ -53,8 +53,11 @@ def compare(fits: Sequence[Fit]) -> list[dict[str, Any]]:
 
 
 def _log_evidence(fit: Fit, noise: float) -> float:
-    """log of ∫ likelihood × prior, up to what all fits share; parameters at a bound count as fixed."""
-    inside = ~np.array(fit.at_bound)
+    """log of ∫ likelihood × prior, up to what all fits share.
+
+    Parameters at a bound count as fixed; over one without effect the prior integrates to 1.
+    """
+    inside = np.isfinite(np.diag(fit.covariance))
     covariance = fit.covariance[np.ix_(inside, inside)] * noise / fit.noise
     box = np.array([p.max - p.min for p in fit.parameters])[inside]
     _, logdet = np.linalg.slogdet(2 * np.pi * covariance) if inside.any() else (1.0, 0.0)

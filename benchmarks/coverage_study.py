@@ -1,6 +1,6 @@
 """How often the intervals of a fit hold the truth: simulated measurements with background and missing data.
 
-    python benchmarks/coverage.py [MEASUREMENTS]
+    python benchmarks/coverage_study.py [MEASUREMENTS]
 
 Square-lattice antiferromagnet of La2NiO4 on a path through the zone, no Q broadening, Poisson counts at many and at
 few neutrons, a background of its own for every energy (two phonon bands on a slope), a stripe of wavevectors and one
