@@ -1,8 +1,8 @@
 # %% [markdown]
 # # A theory of one's own: exact diagonalisation
 #
-# A surrogate can learn from any Python function. Here it is the dynamical structure factor of a ring of ten spins ½ with
-# first and second neighbours, by exact diagonalisation with NumPy: no spin waves, and nothing that JAX could trace.
+# A surrogate can learn from any Python function. Here it is the dynamical structure factor of a ring of ten spins ½
+# with first and second neighbours, by exact diagonalisation with NumPy: no spin waves, nothing that JAX could trace.
 
 # %%
 import functools
@@ -51,8 +51,8 @@ def spectrum(params, points):
 
 
 # %% [markdown]
-# Two sum rules say whether that is right: all sites and energies together hold S(S + 1)/3 = 1/4, and the ring of Heisenberg
-# spins has its known ground state energy, −0.4515 J per site for ten sites.
+# Two numbers say whether that is right: summed over wavevectors and energies it holds S(S + 1)/3 = 1/4 per site, and
+# the ring of Heisenberg spins has its known ground state energy, −0.4515 J per site for ten sites.
 
 # %%
 (first, second), _ = sector()
@@ -62,9 +62,9 @@ wide = ins.Points.table(np.outer(np.arange(SITES) / SITES, [1, 0, 0]), np.arange
 assert abs(0.25 * spectrum({"J": 10.0, "alpha": 0.2}, wide).sum() / SITES - 0.25) < 1e-4
 
 # %% [markdown]
-# The function is called at 64 parameter sets, spread evenly over the box, by the workers of a dask cluster: here threads
-# of this process; an address such as `cluster="tcp://host:8786"` reaches those of a facility. The wavevectors are those of
-# the ring; between them the surrogate interpolates what does not exist.
+# The function is called at 64 parameter sets, spread evenly over the box, by the workers of a dask cluster: here
+# threads of this process; an address such as `cluster="tcp://host:8786"` reaches those of a facility. The wavevectors
+# are those of the ring; between them the surrogate interpolates what does not exist.
 
 # %%
 parameters = (

@@ -11,28 +11,25 @@ import pytest
 from insiren.surrogate.devices import sharing
 
 SCRIPT = Path(__file__).with_name("parallel.py")
-TOLERANCE = 2e-4  # sums in another order differ by 1e-7 at each of 200 steps, and steps amplify it
-
-
-def trained_on(devices, path):
-    flags = f"--xla_force_host_platform_device_count={devices}"
-    environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
-    subprocess.run([sys.executable, SCRIPT, path], check=True, env=environment)
-    return np.load(path)
+TOLERANCE = 2e-4  # sums in another order differ by 1e-7 at each of 100 steps, and steps amplify it
 
 
 @pytest.mark.slow
 def test_four_devices_end_with_the_weights_of_one(tmp_path):
-    one, four = (trained_on(n, tmp_path / f"{n}.npz") for n in (1, 4))
-    assert (int(one["devices"]), int(four["devices"])) == (1, 4)
-    assert (int(one["holding"]), int(four["holding"])) == (1, 4)
-    assert bool(four["sums"]) and not bool(one["sums"])  # gradients are summed over devices
-    weights = [name for name in one if name.startswith("arr")]
+    path = tmp_path / "found.npz"
+    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
+    subprocess.run([sys.executable, SCRIPT, path], check=True, env=environment)
+    found = np.load(path)
+    assert int(found["devices"]) == int(found["sharing"]) == int(found["holding4"]) == 4
+    assert int(found["holding1"]) == 1
+    assert bool(found["sums4"]) and not bool(found["sums1"])  # gradients are summed over devices
+    weights = [name for name in found if name.startswith("weights1.")]
     assert len(weights) == 6
     for name in weights:
-        np.testing.assert_allclose(four[name], one[name], atol=TOLERANCE)
-    assert float(four["error"]) == pytest.approx(float(one["error"]), rel=1e-3)
+        np.testing.assert_allclose(found[name.replace("1.", "4.", 1)], found[name], atol=TOLERANCE)
+    assert float(found["error4"]) == pytest.approx(float(found["error1"]), rel=1e-3)
+    assert float(found["error4"]) < 0.9 * float(found["error_at_first"])  # and they have learnt something
 
 
 def test_a_batch_is_shared_evenly():
-    assert sharing(128) >= 1 and 128 % sharing(128) == 0 and sharing(1) == 1
+    assert 128 % sharing(128) == 0 and sharing(1) == 1

@@ -1,10 +1,10 @@
-"""A small training in a process of its own, to be killed: python victim.py FOLDER
+"""A small training to be killed.
 
 It goes on from FOLDER/training.checkpoint where there is one, writes a checkpoint after every stride
 and FOLDER/end.insiren at the end, and says at which step it is, at first and then after each stride.
 """
 
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from insiren.surrogate.store import save_surrogate
 from insiren.surrogate.taught import Taught
 from insiren.surrogate.training import Recipe
 
-STEPS = 10_000
+STEPS = 8_000
 
 
 def line_samples():
@@ -30,19 +30,15 @@ def line_samples():
     return samples((Parameter("J", 10.0, 5.0, 15.0, "meV", True),), params, hkl, omega, S)
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, tell: Callable[[int], None]) -> None:
     path = folder / "training.checkpoint"
     training = Taught.of(line_samples(), Recipe(steps=STEPS, width=16, layers=2, spectra=16), "kl")
     state = load_checkpoint(path, training).state if path.is_file() else None
-    print(0 if state is None else int(state.step), flush=True)
+    tell(0 if state is None else int(state.step))
 
     def keep(state) -> None:
         save_checkpoint(state, training, path)
-        print(int(state.step), flush=True)
+        tell(int(state.step))
 
     surrogate = learn(training, state=state, checkpoint=keep)
     save_surrogate(surrogate, folder / "end.insiren")
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
