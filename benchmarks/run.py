@@ -1,7 +1,8 @@
 """Speed and accuracy in one table: each row beside what it is compared to, measured in this run.
 
     python benchmarks/run.py            all rows
-    python benchmarks/run.py accuracy   one part: peers, gradient, growth, simulator, training, torch, accuracy or published
+    python benchmarks/run.py accuracy   one part: peers, gradient, growth, simulator, training, torch, accuracy
+                                        or published
 
 The first three are in speed.py, which says how the peers are run. Times are medians of five runs
 after a warm-up; a ratio comes with its least and largest over the pairs of runs.

@@ -1,4 +1,4 @@
-"""Trainings as rows of the table: the published protocol beside its released weights and the bundled surrogate; PyTorch.
+"""Trainings as rows of the table: the published protocol, its released weights and the bundled surrogate; PyTorch.
 
 INSIREN_BENCH_FRACTION is the part of the 1,200 published images that is trained on; 0.1 by default, about 90,000 steps.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,7 @@ def prepare(problem: Any) -> Callable[[], Any]:
     torch.set_num_threads(1)
     width, layers, steps = (int(problem[name]) for name in ("width", "layers", "steps"))
     sizes = [int(problem["inputs"])] + [width] * layers
-    parts = [part for a, b in zip(sizes[:-1], sizes[1:], strict=True) for part in (torch.nn.Linear(a, b), Sine())]
+    parts = [part for a, b in itertools.pairwise(sizes) for part in (torch.nn.Linear(a, b), Sine())]
     net = torch.nn.Sequential(*parts, torch.nn.Linear(width, 1))
     x, y = torch.rand(int(problem["batch"]), sizes[0]), torch.zeros(int(problem["batch"]))
     adam = torch.optim.Adam(net.parameters(), lr=1e-3)

@@ -11,7 +11,7 @@ import pytest
 from insiren.surrogate.devices import sharing
 
 SCRIPT = Path(__file__).with_name("parallel.py")
-TOLERANCE = 2e-4  # sums in another order differ by 1e-7 at each of 100 steps, and steps amplify it
+TOLERANCE = 1e-5  # sums in another order: 1e-6 was seen after these 100 steps
 
 
 @pytest.mark.slow

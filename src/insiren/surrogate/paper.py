@@ -142,7 +142,7 @@ class Paper:
     def start(self) -> State:
         key = jax.random.key(self.seed)
         net = glorot(6, WIDTH, LAYERS, key)
-        return State(net, optax.adam(RATE).init(net), (), jnp.asarray(0), key, jnp.asarray(0.0))
+        return State(net, optax.adam(RATE).init(net), (), jnp.zeros((), int), key, jnp.zeros((), float))
 
     def advance(self, state: State, count: int, share: float) -> State:
         step = int(state.step)

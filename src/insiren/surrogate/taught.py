@@ -74,7 +74,7 @@ class Taught:
         key, weights = jax.random.split(jax.random.key(self.recipe.seed))
         net = siren(len(self.domain.lower), self.recipe.width, self.recipe.layers, weights)
         moments = decayed_optimiser(self.recipe).init(net)
-        return State(net, moments, (), jnp.asarray(0), key, jnp.asarray(0.0))
+        return State(net, moments, (), jnp.zeros((), int), key, jnp.zeros((), float))
 
     def advance(self, state: State, count: int, share: float) -> State:
         whole = dataclasses.replace(state, pool=self.pool)

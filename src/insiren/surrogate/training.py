@@ -171,7 +171,7 @@ class Learner:
         net = siren(len(self.domain.lower), self.recipe.width, self.recipe.layers, weights)
         parts = [draw(self, k) for k in jax.random.split(draws, -(-self.recipe.pool // _DRAW))]
         pool = tuple(jnp.concatenate(column)[: self.recipe.pool] for column in zip(*parts, strict=True))
-        return State(net, decayed_optimiser(self.recipe).init(net), pool, jnp.asarray(0), key, jnp.asarray(0.0))
+        return State(net, decayed_optimiser(self.recipe).init(net), pool, jnp.zeros((), int), key, jnp.zeros((), float))
 
     def advance(self, state: State, count: int, share: float) -> State:
         """So many optimiser steps, then the next part of the pool drawn afresh."""
