@@ -1,7 +1,8 @@
 """Speed and accuracy in one table: each row beside what it is compared to, measured in this run.
 
     python benchmarks/run.py            all rows
-    python benchmarks/run.py accuracy   one part: peers, gradient, growth, volume, simulator, fit, training or accuracy
+    python benchmarks/run.py accuracy   one part: peers, gradient, growth, volume, simulator, fit, training, torch,
+                                        accuracy or published
 
 The first three are in speed.py, which says how the peers are run; volumes.py has the large histograms. Times are
 medians of five runs after a warm-up; a ratio comes with its least and largest over the pairs of runs.
@@ -25,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 from speed import gradient_rows, growth_rows, peers_rows
 from surrogate_accuracy import on_paths
+from trained import published_rows, torch_rows
 from volumes import volume_rows
 
 from insiren.forward import Points, complete
@@ -148,7 +150,7 @@ def main() -> None:
             for some in rows():
                 for row in some():
                     table.add_row(*row)
-    for rows in (simulator_rows, fit_rows, training_rows, accuracy_rows):
+    for rows in (simulator_rows, fit_rows, training_rows, torch_rows, accuracy_rows, published_rows):
         if wanted in rows.__name__:
             for row in rows():
                 table.add_row(*row())

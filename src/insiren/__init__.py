@@ -48,6 +48,11 @@ _PUBLIC = {
     "Surrogate": "surrogate.surrogate",
     "Recipe": "surrogate.training",
     "train": "surrogate.training",
+    "Samples": "surrogate.samples",
+    "samples": "surrogate.samples",
+    "sample": "surrogate.fanout",
+    "read_samples": "surrogate.samplefile",
+    "train_on": "surrogate.taught",
     "load_surrogate": "surrogate.store",
     "save_surrogate": "surrogate.store",
     # which Hamiltonian
@@ -136,8 +141,13 @@ if TYPE_CHECKING:
     from insiren.report import report as report
     from insiren.report import save_fit as save_fit
     from insiren.simulate.intensity import bands as bands
+    from insiren.surrogate.fanout import sample as sample
+    from insiren.surrogate.samplefile import read_samples as read_samples
+    from insiren.surrogate.samples import Samples as Samples
+    from insiren.surrogate.samples import samples as samples
     from insiren.surrogate.store import load_surrogate as load_surrogate
     from insiren.surrogate.store import save_surrogate as save_surrogate
     from insiren.surrogate.surrogate import Surrogate as Surrogate
+    from insiren.surrogate.taught import train_on as train_on
     from insiren.surrogate.training import Recipe as Recipe
     from insiren.surrogate.training import train as train

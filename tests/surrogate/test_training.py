@@ -13,7 +13,7 @@ from insiren.forward import Points
 from insiren.instrument.exact import exact
 from insiren.model.spec import Model
 from insiren.surrogate.labels import draw
-from insiren.surrogate.training import Learner, Recipe, _optimiser
+from insiren.surrogate.training import Learner, Recipe, decayed_optimiser
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ def test_a_model_that_names_no_ei_needs_a_range_of_energies():
 @pytest.mark.parametrize("steps", [1, 2, 12, 50_000])
 def test_the_learning_rate_of_a_recipe_of_any_length_is_finite(steps):
     weights = {"matrix": jnp.ones((3, 3)), "vector": jnp.ones(3)}
-    optimiser = _optimiser(Recipe(steps=steps))
+    optimiser = decayed_optimiser(Recipe(steps=steps))
     moments = optimiser.init(weights)
     for _ in range(3):
         change, moments = optimiser.update(weights, moments, weights)

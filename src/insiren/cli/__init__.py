@@ -14,10 +14,11 @@ from pathlib import Path
 import typer
 
 from insiren.cli.answer import fit, landscape
-from insiren.cli.bring import models, simulate, train
+from insiren.cli.bring import models, simulate
 from insiren.cli.demo import demo
 from insiren.cli.look import fetch, inspect
 from insiren.cli.session import say
+from insiren.cli.train import train
 from insiren.errors import InsirenError
 
 app = typer.Typer(

@@ -1,9 +1,7 @@
-"""Commands on models and surrogates: models, simulate, train."""
+"""Commands on models: models, simulate."""
 
 from __future__ import annotations
 
-import json
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,9 +18,7 @@ from insiren.cli.session import (
     load_forward,
     number,
     numbers,
-    pairs,
     read_all,
-    span_of,
     write_json,
 )
 
@@ -196,97 +192,3 @@ def _route_points(source: Forward, path: str, omega: str | None):
     if not (step > 0 and high > low):
         raise UsageError(f"--omega {omega!r}: HI must lie above LO and STEP above 0.")
     return Points.table(hkl, np.arange(low, high + step / 2, step))
-
-
-def train(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A bundled model or a TOML file.")],
-    out: Annotated[Path, typer.Option("--out", help="The surrogate file to write, NAME.insiren.")],
-    minutes: Annotated[
-        float | None,
-        typer.Option("--minutes", min=0.05, help="Train for about so long; by default a fixed number of steps."),
-    ] = None,
-    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Steps of the optimiser.")] = None,
-    omega: Annotated[
-        str | None, typer.Option("--omega", help="Range of the energy transfer LO:HI in meV; by default 0 to Ei.")
-    ] = None,
-    region: Annotated[
-        list[str],
-        typer.Option("--region", metavar="h=LO:HI", help="Range of an axis along which the spectrum does not repeat."),
-    ] = [],  # noqa: B006
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from OUT.checkpoint, which an interrupted training leaves.")
-    ] = False,
-    seed: Seed = 0,
-    json_: Json = None,
-) -> None:
-    """Train a surrogate of a model over the box of its free parameters.
-
-    Example: `insiren train la2nio4 --out la2nio4.insiren --minutes 5`
-    """
-    import dataclasses
-
-    from insiren.instrument.exact import exact
-    from insiren.model.spec import load_model
-    from insiren.surrogate.store import load_checkpoint, save_checkpoint, save_surrogate
-    from insiren.surrogate.training import Learner, Recipe, learn
-
-    if out.suffix != ".insiren":
-        raise UsageError(f"--out {out}: a surrogate file ends in .insiren.")
-    if minutes is not None and steps is not None:
-        raise UsageError("Give --minutes or --steps, not both.")
-    for file in (out, json_):
-        check_file(file)
-    simulator = exact(load_model(model))
-    span = None if omega is None else span_of(omega, "--omega")
-    ranges = {name: span_of(text, f"--region {name}") for name, text in pairs(region, "--region").items()}
-    recipe = Recipe(seed=seed) if steps is None else Recipe(steps=steps, seed=seed)
-    checkpoint = out.with_name(out.name + ".checkpoint")
-    if resume and not checkpoint.is_file():
-        raise UsageError(f"There is no {checkpoint} to go on from; train without --resume.")
-    with Timer() as timer:
-        timer("prepare", 0.0)
-        if minutes is not None:
-            recipe = dataclasses.replace(recipe, steps=_steps_for(simulator, recipe, span, ranges, minutes))
-        learner = Learner.of(simulator, recipe, span, ranges)
-        state = load_checkpoint(checkpoint, learner) if resume else None
-        last = time.perf_counter()
-
-        def keep(state: Any) -> None:
-            nonlocal last
-            if time.perf_counter() - last > 20:  # seconds between checkpoints: little work is lost, little time spent
-                save_checkpoint(state, learner, checkpoint)
-                last = time.perf_counter()
-
-        def tell(step: int, total: int, error: float) -> None:
-            timer("train", step / total, f"step {step:,}, rms of log(1 + cS) {error:.4f}")
-
-        surrogate = learn(learner, tell, state, keep)
-    save_surrogate(surrogate, out)
-    checkpoint.unlink(missing_ok=True)
-    made = json.loads(surrogate.provenance)
-    write_json({"out": str(out), **made, **facts(timer.seconds)}, json_)
-    if str(json_) != "-":
-        held = made["held_out"]
-        print(
-            f"{out}: {out.stat().st_size / 1000:.0f} kB, {recipe.steps:,} steps in {sum(timer.seconds.values()):.0f} s"
-        )
-        print(f"held out: r median {held['r_median']:.5f}, minimum {held['r_min']:.5f}")
-
-
-def _steps_for(simulator: Any, recipe: Any, span: Any, ranges: Any, minutes: float) -> int:
-    """How many steps fit into a time, found by timing some."""
-    import dataclasses
-
-    from insiren.surrogate.training import STRIDE, Learner, advance
-
-    trial = dataclasses.replace(recipe, pool=4096)
-    learner = Learner.of(simulator, trial, span, ranges)
-    state = learner.start()
-    begin = time.perf_counter()
-    advance(learner, state)[1].block_until_ready()  # compiles, and is part of the time
-    compiled = time.perf_counter()
-    advance(learner, state)[1].block_until_ready()
-    learner.renew(state).pool[0].block_until_ready()
-    each = (time.perf_counter() - compiled) / STRIDE
-    left = 60 * minutes - (compiled - begin)
-    return max(STRIDE, int(left / each))

@@ -108,6 +108,8 @@ def dispersion(fit: Fit, hkl: Float[np.ndarray, "q r"]) -> tuple[np.ndarray, np.
         return None
     known = fit.problem.values(fit.theta, 0)  # of parameters that are one each, the first data set's
     energies, weights = _bands(source, known, jnp.asarray(hkl))
+    if not energies.shape[1]:
+        return None  # a surrogate that learnt from spectra alone
     return np.asarray(energies), np.asarray(weights)
 
 

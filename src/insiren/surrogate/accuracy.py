@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from insiren.errors import SurrogateError
 from insiren.forward import Points
 from insiren.surrogate.surrogate import Surrogate, is_stable_phase
 
@@ -49,16 +50,24 @@ def accuracy(
         seed: of the parameters.
         held: inputs that keep a value.
         scale: c of the logarithm; by default the surrogate's own.
+
+    Raises:
+        SurrogateError: it has no simulator.
     """
+    simulator = surrogate.simulator
+    if simulator is None:
+        raise SurrogateError("This surrogate learnt from spectra alone: there is no simulator to compare it with.")
     rng, points, rows = np.random.default_rng(seed), Points.table(hkl, omega), []
     prepared = None
     while len(rows) < sets:
-        drawn = {p.name: rng.uniform(p.min, p.max) for p in surrogate.domain.inputs} | dict(held or {})
+        # what is held is not drawn, so that surrogates with and without that input meet the same sets
+        drawn = {p.name: rng.uniform(p.min, p.max) for p in surrogate.domain.inputs if p.name not in (held or {})}
+        drawn |= dict(held or {})
         params = {name: jnp.asarray(x) for name, x in (dict(surrogate.domain.fixed) | drawn).items()}
-        if not bool(is_stable_phase(surrogate.simulator, params)):
+        if not bool(is_stable_phase(simulator, params)):
             continue
         if prepared is None or not prepared.covers(params):
-            prepared = surrogate.simulator.at(points, params)
+            prepared = simulator.at(points, params)
         exact = np.asarray(_spectrum(prepared, params, points)).reshape(len(hkl), -1)
         learnt = np.asarray(_spectrum(surrogate, params, points)).reshape(len(hkl), -1)
         c = surrogate.scale if scale is None else scale

@@ -1,20 +1,20 @@
-"""Surrogate files and training checkpoints: safetensors with JSON in the header, never a pickle.
+"""Surrogate files: safetensors with JSON in the header, never a pickle.
 
-A surrogate file holds the weights as tensors and one JSON text: format version, model, domain,
-scale and provenance. Files appear by rename, so there is never half of one.
+A surrogate file holds the weights as tensors and one JSON text: format version, model (none, where it
+learnt from spectra alone), domain, scale, provenance and the SHA-256 of all that. Files appear by
+rename, so there is never half of one.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
-import tempfile
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -27,26 +27,25 @@ from insiren.model.spec import Model
 from insiren.surrogate.domain import Domain
 from insiren.surrogate.siren import Siren
 from insiren.surrogate.surrogate import Surrogate
-from insiren.surrogate.training import Learner, State
 
-FORMAT = 1
+FORMAT = 2  # 2: a checksum, and surrogates without a model
 _LARGEST = 200_000_000  # bytes; a network of this kind is a thousand times smaller
 
 
 def save_surrogate(surrogate: Surrogate, path: str | Path) -> None:
     """Writes a surrogate file; single-precision weights, JSON for the rest."""
-    net = surrogate.net
+    net, simulator = surrogate.net, surrogate.simulator
     tensors = {f"weight{n}": np.asarray(W) for n, W in enumerate(net.weights)}
     tensors |= {f"bias{n}": np.asarray(b) for n, b in enumerate(net.biases)}
     facts = {
         "format": FORMAT,
         "scale": surrogate.scale,
-        "model": json.loads(surrogate.simulator.model.text),
-        "refine": surrogate.simulator.refine,
+        "model": None if simulator is None else json.loads(simulator.model.text),
+        "refine": 1 if simulator is None else simulator.refine,
         "domain": dataclasses.asdict(surrogate.domain),
         "provenance": json.loads(surrogate.provenance),
     }
-    _write(Path(path), tensors, facts)
+    write_tensors(Path(path), tensors, facts)
 
 
 def load_surrogate(path: str | Path) -> Surrogate:
@@ -56,22 +55,21 @@ def load_surrogate(path: str | Path) -> Surrogate:
         SurrogateError: there is none, or the file is truncated, altered or of another kind.
     """
     path = bundled_path(str(path)) or Path(path)
-    tensors, facts = _read(path)
-    if facts.get("format") != FORMAT:
-        raise SurrogateError(
-            f"{path} has format {facts.get('format')!r}; this version reads {FORMAT}. Train it again, or update it."
-        )
+    tensors, facts = read_tensors(path)
     try:
         layers = sum(name.startswith("weight") for name in tensors)
         net = Siren(
             [jnp.asarray(tensors[f"weight{n}"]) for n in range(layers)],
             [jnp.asarray(tensors[f"bias{n}"]) for n in range(layers)],
         )
-        model = Model.from_dict(facts["model"], origin=f"The model in {path}")
+        written, refine = facts["model"], int(facts["refine"])
+        model = None if written is None else Model.from_dict(written, origin=f"The model in {path}")
         domain, scale = _domain(facts["domain"]), float(facts["scale"])
         _check_domain(path, domain, scale, model)
         _check_shapes(path, net, domain)
-        return Surrogate(net, scale, domain, Exact(model, int(facts["refine"])), json.dumps(facts["provenance"]))
+        return Surrogate(
+            net, scale, domain, None if model is None else Exact(model, refine), json.dumps(facts["provenance"])
+        )
     except (KeyError, TypeError, ValueError, ModelError) as error:
         raise SurrogateError(f"{path} is not a whole surrogate file ({error!r}). Get or train it again.") from error
 
@@ -99,7 +97,7 @@ def _tuples(value: Any) -> Any:
     return tuple(_tuples(x) for x in value) if isinstance(value, list) else value
 
 
-def _check_domain(path: Path, domain: Domain, scale: float, model: Model) -> None:
+def _check_domain(path: Path, domain: Domain, scale: float, model: Model | None) -> None:
     n = len(domain.axes)
     ranges = [*domain.q_range, domain.omega, *((p.min, p.max) for p in domain.inputs)]
     known = {p.name for p in domain.inputs} | {name for name, _ in domain.fixed}
@@ -108,7 +106,7 @@ def _check_domain(path: Path, domain: Domain, scale: float, model: Model) -> Non
         and len(domain.periodic) == len(domain.q_range) == n
         and np.shape(domain.operations)[1:] == (n, n)
         and all(-np.inf < low < high < np.inf for low, high in ranges)
-        and known == {p.name for p in model.all_parameters}
+        and known == ({p.name for p in model.all_parameters} if model else {p.name for p in domain.inputs})
         and 0 < scale < np.inf
     )
     if not whole:
@@ -127,74 +125,66 @@ def _check_shapes(path: Path, net: Siren, domain: Domain) -> None:
         raise SurrogateError(f"{path}: the network does not end in one number. Get or train it again.")
 
 
-def save_checkpoint(state: State, learner: Learner, path: str | Path) -> None:
-    """Writes the state of a training, pool included, so that it can go on as if never stopped."""
-    leaves = [
-        jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x for x in jax.tree.leaves(state)
-    ]
-    tensors = {f"leaf{n}": np.asarray(x) for n, x in enumerate(leaves)}
-    _write(Path(path), tensors, {"format": FORMAT, "learner": _fingerprint(learner)})
+def checksum(tensors: dict[str, np.ndarray], facts: dict[str, Any]) -> str:
+    """SHA-256 of tensors, their names, types and shapes, and of the facts beside them."""
+    digest = hashlib.sha256(json.dumps({**facts, "sha256": ""}, sort_keys=True).encode())
+    for name in sorted(tensors):
+        x = np.ascontiguousarray(tensors[name])
+        digest.update(f"{name} {x.dtype} {x.shape}".encode())
+        digest.update(x.tobytes())
+    return digest.hexdigest()
 
 
-def load_checkpoint(path: str | Path, learner: Learner) -> State:
-    """The state of an interrupted training.
-
-    Raises:
-        SurrogateError: the file is damaged, or belongs to another model, domain or recipe.
-    """
-    tensors, facts = _read(Path(path))
-    if facts.get("learner") != _fingerprint(learner):
-        raise SurrogateError(
-            f"{path} belongs to another training: model, ranges, recipe or seed differ. Remove it, or train without "
-            "--resume."
-        )
-    like = jax.eval_shape(learner.start)
-    leaves, tree = jax.tree.flatten(like)
-    if len(leaves) != len(tensors):
-        raise SurrogateError(f"{path} is not a whole checkpoint. Remove it, and train without --resume.")
-    found = [jnp.asarray(tensors[f"leaf{n}"]) for n in range(len(leaves))]
-    found = [
-        jax.random.wrap_key_data(x) if jnp.issubdtype(y.dtype, jax.dtypes.prng_key) else x
-        for x, y in zip(found, leaves, strict=True)
-    ]
-    return jax.tree.unflatten(tree, found)
-
-
-def _fingerprint(learner: Learner) -> dict[str, Any]:
-    facts = {"model": learner.exact.model.digest}
-    facts |= {"recipe": dataclasses.asdict(learner.recipe), "domain": dataclasses.asdict(learner.domain)}
-    return json.loads(json.dumps(facts))
-
-
-def _write(path: Path, tensors: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
+def write_tensors(path: Path, tensors: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
+    """Writes tensors, JSON-like facts and their checksum as one file, by rename."""
     if not path.parent.is_dir():
         raise SurrogateError(f"The folder {path.parent} does not exist, so {path.name} cannot be written there.")
+    facts = facts | {"sha256": checksum(tensors, facts)}
     content = safetensors_bytes(
         {name: np.asarray(x, order="C") for name, x in tensors.items()}, metadata={"insiren": json.dumps(facts)}
     )
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.with_name(f".{path.name}.partial")  # one name: what a killed process leaves is overwritten
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # a temporary file is its owner's alone
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
-def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def read_tensors(path: Path, most: int = _LARGEST) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Tensors and facts of a file, its size and checksum verified.
+
+    Args:
+        path: the file.
+        most: bytes that it may have.
+
+    Raises:
+        SurrogateError: there is none, it is too large, truncated, altered or of another kind.
+    """
     if not path.is_file():
         raise SurrogateError(f"There is no surrogate file {path}.")
-    if (size := path.stat().st_size) > _LARGEST:
-        raise SurrogateError(f"{path} has {size:,} bytes; a surrogate never has more than {_LARGEST:,}.")
+    if (size := path.stat().st_size) > most:
+        raise SurrogateError(f"{path} has {size:,} bytes; a surrogate never has more than {most:,}.")
     try:
         with safe_open(path, framework="numpy") as file:
             facts = dict(json.loads((file.metadata() or {})["insiren"]))
-            return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise SurrogateError(
             f"{path} is truncated, altered or no file of insiren ({error}). Get or train it again."
         ) from error
+    if facts.get("format") != FORMAT:
+        raise SurrogateError(
+            f"{path} has format {facts.get('format')!r}; this version reads {FORMAT}. Train it again, or update "
+            "insiren."
+        )
+    if (found := checksum(tensors, facts)) != facts.get("sha256"):
+        raise SurrogateError(
+            f"{path} was altered: the SHA-256 of its content is {found[:12]}…, not the one that it states. Get "
+            "or train it again."
+        )
+    return tensors, facts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +29,14 @@ class Surrogate(Forward):
         net: the network, single precision.
         scale: c, in meV and crystal cells, as S is per meV and crystal cell.
         domain: inputs and ranges.
-        simulator: the exact simulator that it learnt from.
+        simulator: the exact simulator that it learnt from; None where it learnt from spectra alone.
         provenance: JSON-like facts of its making and its held-out error.
     """
 
     net: Siren
     scale: float = eqx.field(static=True)
     domain: Domain = eqx.field(static=True)
-    simulator: Exact = eqx.field(static=True)
+    simulator: Exact | None = eqx.field(static=True)
     provenance: str = eqx.field(static=True)
 
     @property
@@ -43,12 +44,12 @@ class Surrogate(Forward):
         return self.domain.inputs
 
     @property
-    def exact(self) -> Exact:
+    def exact(self) -> Exact | None:
         return self.simulator
 
     @property
     def parallel(self) -> bool:
-        return self.simulator.parallel  # which decides where the structure is stable
+        return self.simulator is None or self.simulator.parallel  # which decides where the structure is stable
 
     def logarithm(self, params: Parameters, points: Points) -> Float[Array, " d"]:
         """log(1 + c S) at the points."""
@@ -76,7 +77,8 @@ class Surrogate(Forward):
 
     def check(self, params: Parameters) -> None:
         self.domain.refuse_outside({name: float(np.asarray(x)) for name, x in params.items()})
-        require_stable(self.simulator.model, dict(self.domain.fixed) | dict(params))
+        if self.simulator is not None:
+            require_stable(self.simulator.model, dict(self.domain.fixed) | dict(params))
 
     def explain(self, params: Parameters, points: Points) -> Exception:
         try:
@@ -103,17 +105,24 @@ class Surrogate(Forward):
         insiren.save_surrogate(self, path)
 
     def bands(self, params: Parameters, hkl: Float[Array, "q 3"]) -> tuple[Array, Array]:
-        """Energies and weights by the exact simulator, for overlays."""
+        """Energies and weights by the exact simulator, for overlays; none where there is no simulator."""
+        if self.simulator is None:
+            return jnp.zeros((len(hkl), 0)), jnp.zeros((len(hkl), 0))
         return self.simulator.bands(dict(self.domain.fixed) | dict(params), hkl)
 
     def describe(self) -> dict[str, Any]:
-        import json
+        made = json.loads(self.provenance)
+        known = {"model": made["model"]} if self.simulator is None else self.simulator.describe()
+        return known | {"forward": "surrogate", "surrogate": made}
 
-        return self.simulator.describe() | {"forward": "surrogate", "surrogate": json.loads(self.provenance)}
 
+def is_stable_phase(simulator: Exact | None, params: Parameters) -> Array:
+    """Whether H(Q) is positive on a grid over the zone; traceable, a boolean scalar.
 
-def is_stable_phase(simulator: Exact, params: Parameters) -> Array:
-    """Whether H(Q) is positive on a grid over the zone; traceable, a boolean scalar."""
+    Without a simulator nothing but the box limits the parameters.
+    """
+    if simulator is None:
+        return jnp.asarray(True)
     E, _ = magnons(simulator.model, params, jnp.asarray(_stability_grid(simulator)))
     return jnp.all(jnp.isfinite(E))
 

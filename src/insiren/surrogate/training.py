@@ -27,17 +27,21 @@ from insiren.forward import Points
 from insiren.instrument.exact import Exact
 from insiren.instrument.resolution import energy_resolution
 from insiren.surrogate.accuracy import accuracy
+from insiren.surrogate.devices import parted, sharing
 from insiren.surrogate.domain import Domain, find_domain
 from insiren.surrogate.labels import Labels, draw
+from insiren.surrogate.loop import Budget, Progress, learn
 from insiren.surrogate.siren import Siren, siren
 from insiren.surrogate.surrogate import Surrogate
 
-_TYPICAL_PEAK = 10.0  # c puts the median peak of log(1 + c S) at log(11): ridges and flanks both count
+TYPICAL_PEAK = 10.0  # c puts the median peak of log(1 + c S) at log(11): ridges and flanks both count
 _DRAW = 4096  # (Q, parameters) simulated at once
 STRIDE = 1000  # steps between two renewals of a part of the pool
 _HELD_OUT_Q = 60  # wavevectors, and
 _HELD_OUT_SETS = 40  # parameter sets, of the held-out correlation
 _FLOOR = 1e-5  # the learning rate ends here
+_WARM_UP = 500  # steps; or
+_WARM_UP_SHARE = 0.1  # of a schedule that is too short for them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,9 +77,7 @@ class State(eqx.Module):
     pool: tuple[Array, ...]  # inputs (n, e, i) and labels (n, e), single precision
     step: Array
     key: PRNGKeyArray
-
-
-Progress = Callable[[int, int, float], None]  # (step, steps, root mean square error of log(1 + c S))
+    share: Array  # of the schedule of the learning rate that is done
 
 
 def train(
@@ -84,6 +86,8 @@ def train(
     omega: tuple[float, float] | None = None,
     region: dict[str, tuple[float, float]] | None = None,
     progress: Progress = lambda step, steps, error: None,
+    minutes: float | None = None,
+    target: float | None = None,
 ) -> Surrogate:
     """A surrogate of an exact simulator over the box of its free parameters.
 
@@ -92,33 +96,15 @@ def train(
         recipe: size of the network and length of the training.
         omega: range of the energy transfer in meV; by default 0 to Ei.
         region: range of wavevectors along axes without periodicity, see `find_domain`.
-        progress: told step, steps and the running error.
+        progress: told step, steps and the held-out error.
+        minutes: to train for, in place of the recipe's steps.
+        target: held-out error, the root mean square of log(1 + c S), at which to stop.
 
     Raises:
         SurrogateError: no energy range is known.
     """
-    return learn(Learner.of(exact, recipe, omega, region), progress)
-
-
-def learn(
-    learner: Learner,
-    progress: Progress = lambda step, steps, error: None,
-    state: State | None = None,
-    checkpoint: Callable[[State], None] = lambda state: None,
-) -> Surrogate:
-    """Trains to the end of the recipe, from the start or from where an interrupted training stood."""
-    state = learner.start() if state is None else state
-    while int(state.step) < learner.recipe.steps:
-        state, error = advance(learner, state)
-        state = learner.renew(state)
-        progress(int(state.step), learner.recipe.steps, float(error))
-        checkpoint(state)
-    return learner.surrogate(state)
-
-
-def advance(learner: Learner, state: State) -> tuple[State, Array]:
-    """The next `STRIDE` optimiser steps, or the rest; the root mean square error over them."""
-    return _advance(learner.recipe, min(STRIDE, learner.recipe.steps - int(state.step)), state)
+    budget = Budget(None if minutes is None else 60 * minutes, target)
+    return learn(Learner.of(exact, recipe, omega, region), progress, budget=budget)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,7 +148,20 @@ class Learner:
         Q[:, list(domain.axes)] = np.random.default_rng(recipe.seed).uniform(low, high, (200, len(domain.axes)))
         energies = np.linspace(*domain.omega, 200)
         S = np.asarray(exact(values, Points.table(Q, energies))).reshape(200, 200)
-        return cls(exact, domain, recipe, float(_TYPICAL_PEAK / np.median(S.max(axis=1))))
+        return cls(exact, domain, recipe, float(TYPICAL_PEAK / np.median(S.max(axis=1))))
+
+    @property
+    def steps(self) -> int:
+        return self.recipe.steps
+
+    @property
+    def stride(self) -> int:
+        return STRIDE
+
+    def fingerprint(self) -> dict[str, Any]:
+        facts = {"insiren": insiren.__version__, "model": self.exact.model.digest, "scale": self.scale}
+        facts |= {"recipe": dataclasses.asdict(self.recipe), "domain": dataclasses.asdict(self.domain)}
+        return json.loads(json.dumps(facts))
 
     def labels(self, key: PRNGKeyArray) -> Labels:
         """Fresh inputs and labels, see `draw`."""
@@ -174,7 +173,15 @@ class Learner:
         net = siren(len(self.domain.lower), self.recipe.width, self.recipe.layers, weights)
         parts = [self.labels(k) for k in jax.random.split(draws, -(-self.recipe.pool // _DRAW))]
         pool = tuple(jnp.concatenate(column)[: self.recipe.pool] for column in zip(*parts, strict=True))
-        return State(net, _optimiser(self.recipe).init(net), pool, jnp.asarray(0), key)
+        return State(net, decayed_optimiser(self.recipe).init(net), pool, jnp.zeros((), int), key, jnp.zeros((), float))
+
+    def advance(self, state: State, count: int, share: float) -> State:
+        """So many optimiser steps, then the next part of the pool drawn afresh."""
+        return self.renew(descend(self.recipe, count, state, share))
+
+    def error(self, state: State) -> float:
+        """Root mean square error on points of a stream of their own."""
+        return rms(state.net, *held_out(self))
 
     def renew(self, state: State) -> State:
         """The same state with the next part of the pool drawn afresh."""
@@ -185,12 +192,11 @@ class Learner:
         pool = tuple(
             jax.lax.dynamic_update_slice_in_dim(x, y[:size], at, 0) for x, y in zip(state.pool, new, strict=True)
         )
-        return State(state.net, state.optimiser, pool, state.step, key)
+        return State(state.net, state.optimiser, pool, state.step, key, state.share)
 
     def surrogate(self, state: State) -> Surrogate:
         """The network of a state as a Surrogate, its held-out error measured."""
-        x, y = self.labels(jax.random.key(self.recipe.seed + 1_000_003))  # a stream of its own
-        error = float(jnp.sqrt(jnp.mean((state.net(x) - y) ** 2)))
+        error = self.error(state)
         bare = Surrogate(state.net, self.scale, self.domain, self.exact, "{}")
         low, high = np.array(self.domain.q_range).T
         Q = np.zeros((_HELD_OUT_Q, 3))
@@ -214,36 +220,67 @@ class Learner:
         return dataclasses.replace(bare, provenance=json.dumps(facts))
 
 
-def _optimiser(recipe: Recipe) -> Any:
+@functools.lru_cache(maxsize=1)
+def held_out(learner: Learner) -> tuple[Array, Array]:
+    """Inputs and labels that are never trained on, drawn once."""
+    return learner.labels(jax.random.key(learner.recipe.seed + 1_000_003))  # a stream of its own
+
+
+def rms(net: Siren, x: Array, y: Array) -> float:
+    return float(_mean_square(net, x, y) ** 0.5)
+
+
+@jax.jit
+def _mean_square(net: Siren, x: Array, y: Array) -> Array:
+    return jnp.mean((net(x) - y) ** 2)
+
+
+def decayed(rate: float, step: Array, share: Array) -> Array:
+    """A learning rate after a linear warm-up, on its cosine decay over the schedule."""
+    warm = jnp.minimum(1.0, jnp.maximum(step / _WARM_UP, share / _WARM_UP_SHARE))
+    return warm * (_FLOOR + (rate - _FLOOR) * (1 + jnp.cos(np.pi * share)) / 2)
+
+
+def decayed_optimiser(recipe: Recipe, share: Callable[[Array], Array] | None = None) -> Any:
     """Muon on the matrices of the sine layers, Adam on the rest; warm-up, then cosine decay of both rates.
+
+    Args:
+        recipe: the largest rates.
+        share: of the schedule that is done at a step; by default even over the recipe's steps.
 
     Source: Jordan et al., Muon (2024), as optax has it; Kingma and Ba, arXiv:1412.6980 (2014).
     """
-    warm = min(500, recipe.steps // 10 + 1)
+    at = share or (lambda step: step / recipe.steps)
 
-    def decay(rate: float) -> optax.Schedule:
-        return optax.warmup_cosine_decay_schedule(0.0, rate, warm, max(recipe.steps, warm + 1), _FLOOR)
+    def rate(largest: float) -> optax.Schedule:
+        return lambda count: decayed(largest, jnp.asarray(count), at(jnp.asarray(count)))
 
-    return muon(decay(recipe.matrix_rate), adam_learning_rate=decay(recipe.rate))
+    return muon(rate(recipe.matrix_rate), adam_learning_rate=rate(recipe.rate))
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _advance(recipe: Recipe, count: int, state: State) -> tuple[State, Array]:
-    """`count` optimiser steps on random parts of the pool; the root mean square error over them."""
-    optimiser = _optimiser(recipe)
+def descend(recipe: Recipe, count: int, state: State, share: float) -> State:
+    """So many optimiser steps, in which the schedule moves on to this share.
 
-    def loss(net: Siren, x: Array, y: Array) -> Array:
-        return jnp.mean((net(x) - y) ** 2)
+    Rows of a batch are shared among the devices; which rows they are does not depend on that.
+    """
+    return _descend(recipe, count, sharing(recipe.spectra), state, jnp.asarray(share, float))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _descend(recipe: Recipe, count: int, devices: int, state: State, aim: Array) -> State:
+    """`count` optimiser steps on random parts of the pool."""
+    optimiser = decayed_optimiser(recipe, lambda step: state.share + (step - state.step) / count * (aim - state.share))
 
     def step(carry: Any, key: PRNGKeyArray):
-        net, moments, number = carry
+        net, moments = carry
         pick = jax.random.randint(key, (recipe.spectra,), 0, state.pool[0].shape[0])
-        value, slope = jax.value_and_grad(loss)(net, state.pool[0][pick], state.pool[1][pick])
+        x, y = (parted(column[pick], devices) for column in state.pool)
+        slope = jax.grad(_mean_square)(net, x, y)
         change, moments = optimiser.update(slope, moments, net)
-        return (optax.apply_updates(net, change), moments, number + 1), value
+        return (optax.apply_updates(net, change), moments), None
 
     key, use = jax.random.split(state.key)
     found: Any
-    found, values = jax.lax.scan(step, (state.net, state.optimiser, state.step), jax.random.split(use, count))
-    net, moments, number = found
-    return State(net, moments, state.pool, number, key), jnp.sqrt(jnp.mean(values))
+    found, _ = jax.lax.scan(step, (state.net, state.optimiser), jax.random.split(use, count))
+    net, moments = found
+    return State(net, moments, state.pool, state.step + count, key, aim)

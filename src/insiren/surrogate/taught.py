@@ -1,0 +1,160 @@
+"""Training from samples: the points are there already, and whole parameter sets are held out."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+import insiren
+from insiren.errors import SurrogateError
+from insiren.surrogate.domain import Domain
+from insiren.surrogate.loop import Budget, Progress, learn
+from insiren.surrogate.samples import Samples
+from insiren.surrogate.siren import siren
+from insiren.surrogate.surrogate import Surrogate
+from insiren.surrogate.training import TYPICAL_PEAK, Recipe, State, decayed_optimiser, descend, rms
+
+_HELD_OUT = 20  # one set of so many is never trained on
+_GROUP = 16  # points picked together, as in training from a simulator
+_STRIDE = 250  # steps: a step costs no simulation, and small tables are learnt soon
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Taught:
+    """A training from samples; see `loop.Training`.
+
+    Attributes:
+        samples: to learn from.
+        domain: the box that they fill.
+        recipe: how; of its pool nothing is used.
+        scale: c of log(1 + c S).
+    """
+
+    samples: Samples
+    domain: Domain
+    recipe: Recipe
+    scale: float
+
+    @classmethod
+    def of(cls, samples: Samples, recipe: Recipe, ignored: str = "") -> Taught:
+        """A training whose scale puts the median peak at log(1 + c S) = log 11.
+
+        Raises:
+            SurrogateError: there are too few sets to hold some out.
+        """
+        if samples.sets < 2:
+            raise SurrogateError(
+                f"There is {samples.sets} set of parameters: at least one to learn from and one to hold out are needed."
+            )
+        peaks = np.max(np.nan_to_num(samples.S, nan=0.0), axis=-1)
+        return cls(samples, samples.domain(ignored), recipe, float(TYPICAL_PEAK / np.median(peaks[peaks > 0])))
+
+    @property
+    def steps(self) -> int:
+        return self.recipe.steps
+
+    @property
+    def stride(self) -> int:
+        return _STRIDE
+
+    def fingerprint(self) -> dict[str, Any]:
+        facts = {"insiren": insiren.__version__, "samples": self.samples.digest, "scale": self.scale}
+        facts |= {"recipe": dataclasses.asdict(self.recipe), "domain": dataclasses.asdict(self.domain)}
+        return json.loads(json.dumps(facts))
+
+    def start(self) -> State:
+        """Fresh weights; the pool stays with the training, so that checkpoints are small."""
+        key, weights = jax.random.split(jax.random.key(self.recipe.seed))
+        net = siren(len(self.domain.lower), self.recipe.width, self.recipe.layers, weights)
+        moments = decayed_optimiser(self.recipe).init(net)
+        return State(net, moments, (), jnp.zeros((), int), key, jnp.zeros((), float))
+
+    def advance(self, state: State, count: int, share: float) -> State:
+        whole = dataclasses.replace(state, pool=self.pool)
+        return dataclasses.replace(descend(self.recipe, count, whole, share), pool=())
+
+    def error(self, state: State) -> float:
+        return rms(state.net, *self.held_out)
+
+    @functools.cached_property
+    def held(self) -> np.ndarray:
+        """Numbers of the sets that are never trained on."""
+        count = max(1, self.samples.sets // _HELD_OUT)
+        return np.sort(np.random.default_rng(self.recipe.seed).permutation(self.samples.sets)[:count])
+
+    @functools.cached_property
+    def pool(self) -> tuple[Array, Array]:
+        """Inputs (n, 16, i) and labels (n, 16) of all points to learn from, shuffled once."""
+        x, y = self._points(np.setdiff1d(np.arange(self.samples.sets), self.held))
+        order = np.random.default_rng(self.recipe.seed + 1).permutation(len(y))
+        order = np.resize(order, -(-len(y) // _GROUP) * _GROUP)  # the last group is filled up
+        return jnp.asarray(x[order].reshape(-1, _GROUP, x.shape[1])), jnp.asarray(y[order].reshape(-1, _GROUP))
+
+    @functools.cached_property
+    def held_out(self) -> tuple[Array, Array]:
+        """Inputs (n, i) and labels (n,) of the sets that are held out."""
+        x, y = self._points(self.held)
+        return jnp.asarray(x), jnp.asarray(y)
+
+    def _points(self, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs and labels of all computed points of some sets, single precision."""
+        S, omega = self.samples.S[which], self.samples.omega[which]
+        axes = np.array(self.domain.axes, int)
+        parts = [
+            np.broadcast_to(self.samples.hkl[which][:, :, None, axes], (*S.shape, len(axes))),
+            omega[..., None],
+            np.broadcast_to(self.samples.params[which][:, None, None], (*S.shape, len(self.domain.inputs))),
+        ]
+        x, there = np.concatenate(parts, -1), np.isfinite(S)
+        x = 2 * (x[there] - self.domain.lower) / (self.domain.upper - self.domain.lower) - 1
+        return x.astype(np.float32), np.log1p(self.scale * S[there]).astype(np.float32)
+
+    def surrogate(self, state: State) -> Surrogate:
+        """The network of a state as a Surrogate without a simulator."""
+        r = np.array([self._correlation(state, n) for n in self.held])
+        facts = {
+            "insiren": insiren.__version__,
+            "model": "precomputed spectra",
+            "digest": self.samples.digest,
+            "recipe": dataclasses.asdict(self.recipe) | {"steps_done": int(state.step)},
+            "held_out": {
+                "rms_log": self.error(state),
+                "r_median": float(np.median(r)),
+                "r_min": float(np.min(r)),
+                "spectra": len(r),
+            },
+        }
+        return Surrogate(state.net, self.scale, self.domain, None, json.dumps(facts))
+
+    def _correlation(self, state: State, which: int) -> float:
+        x, y = self._points(np.array([which]))
+        return float(np.corrcoef(np.asarray(state.net(jnp.asarray(x))), y)[0, 1])
+
+
+def train_on(
+    samples: Samples,
+    recipe: Recipe | None = None,
+    ignored: str = "",
+    progress: Progress = lambda step, steps, error: None,
+    minutes: float | None = None,
+    target: float | None = None,
+) -> Surrogate:
+    """A surrogate of precomputed spectra, in the box that they fill.
+
+    Args:
+        samples: from `read_samples`, `sample` or `samples`.
+        recipe: size of the network and length of the training; by default that of `train`.
+        ignored: axes of Q, such as "kl", on which the spectrum is known not to depend.
+        progress: told step, steps and the held-out error.
+        minutes: to train for, in place of the recipe's steps.
+        target: held-out error, the root mean square of log(1 + c S), at which to stop.
+    """
+    budget = Budget(None if minutes is None else 60 * minutes, target)
+    return learn(Taught.of(samples, recipe or Recipe(), ignored), progress, budget=budget)
