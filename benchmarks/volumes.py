@@ -106,7 +106,7 @@ def _opened_cut_fitted(path: str) -> str:
     (data,) = ins.read(path)
     cut = data["energy_transfer", sc.scalar(20.0, unit="meV") : sc.scalar(40.0, unit="meV")]
     assert data.data.size == np.prod(SHAPES["5e7"]) and cut.sizes["energy_transfer"] < data.sizes["energy_transfer"]
-    samples = [ins.sample(part, 5_000) for part in (data, cut)]
+    samples = [ins.subset(part, 5_000) for part in (data, cut)]
     held = _memory()
     model = ins.exact(ins.Model.from_dict(MODEL))
     fits = [ins.fit(model, drawn, starts=2) for drawn in samples]

@@ -43,7 +43,7 @@ _PUBLIC = {
     "fetch": "data.fetch",
     "image": "data.spectrum",
     "count": "data.counts",
-    "sample": "data.sampled",
+    "subset": "data.subset",
     # fast
     "Surrogate": "surrogate.surrogate",
     "Recipe": "surrogate.training",
@@ -96,9 +96,9 @@ if TYPE_CHECKING:
     from insiren.data.fetch import fetch as fetch
     from insiren.data.files import read as read
     from insiren.data.files import write as write
-    from insiren.data.sampled import sample as sample
     from insiren.data.simulated import simulate as simulate
     from insiren.data.spectrum import image as image
+    from insiren.data.subset import subset as subset
     from insiren.errors import (
         DataError as DataError,
     )

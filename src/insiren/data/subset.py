@@ -13,7 +13,7 @@ from insiren.errors import DataError
 KEPT = ("sigma_floor", "sigma_max", "Ei", "lattice")  # scalars that stay true of a part
 
 
-def sample(data: sc.DataArray, size: int, seed: int = 0) -> sc.DataArray:
+def subset(data: sc.DataArray, size: int, seed: int = 0) -> sc.DataArray:
     """Measured pixels of a spectrum drawn at random, each as likely as every other, as a list of points.
 
     Beside the spectrum it needs a few bytes a wavevector and one a pixel, so that a volume of 5·10⁷ pixels is drawn

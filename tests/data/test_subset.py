@@ -5,8 +5,8 @@ import pytest
 import scipp as sc
 
 import insiren as ins
-from insiren.data.sampled import sample
 from insiren.data.spectrum import image, measured, point_list
+from insiren.data.subset import subset
 from insiren.errors import DataError
 from insiren.forward import Bins
 
@@ -23,7 +23,7 @@ def spectrum(**details):
 
 
 def test_pixels_are_those_of_the_spectrum_and_none_twice():
-    drawn = sample(spectrum(sigma_max=5.0), 50, seed=1)
+    drawn = subset(spectrum(sigma_max=5.0), 50, seed=1)
     row, column = np.divmod(drawn.coords["counts"].values.astype(int), 9)  # which tells a pixel from every other
     assert drawn.dims == ("point",) and len(set(zip(row, column, strict=True))) == 50 and not MISSING[row, column].any()
     np.testing.assert_array_equal(drawn.values, VALUES[row, column])
@@ -40,7 +40,7 @@ def test_pixels_are_those_of_the_spectrum_and_none_twice():
 def test_every_measured_pixel_is_as_likely_as_every_other():
     found = np.zeros(270)
     for seed in range(400):
-        np.add.at(found, sample(spectrum(), 40, seed).coords["counts"].values.astype(int), 1)
+        np.add.at(found, subset(spectrum(), 40, seed).coords["counts"].values.astype(int), 1)
     found = found.reshape(30, 9)[~MISSING]
     expected = 400 * 40 / found.size
     # A hypergeometric draw has less scatter than this binomial one; 270 pixels reach 4 σ once in sixty seeds.
@@ -49,29 +49,29 @@ def test_every_measured_pixel_is_as_likely_as_every_other():
 
 
 def test_the_same_seed_draws_the_same_and_all_are_all():
-    assert sc.identical(sample(spectrum(), 50, 3), sample(spectrum(), 50, 3))
-    assert not sc.identical(sample(spectrum(), 50, 3), sample(spectrum(), 50, 4))
-    assert len(sample(spectrum(), 10**6).values) == (~MISSING).sum()
+    assert sc.identical(subset(spectrum(), 50, 3), subset(spectrum(), 50, 3))
+    assert not sc.identical(subset(spectrum(), 50, 3), subset(spectrum(), 50, 4))
+    assert len(subset(spectrum(), 10**6).values) == (~MISSING).sum()
 
 
 def test_points_powders_and_arrays_of_others_are_drawn_from():
     listed = point_list("list", HKL, np.arange(30.0), VALUES[:, 0], None)
-    drawn = ins.sample(listed, 7)
+    drawn = ins.subset(listed, 7)
     which = drawn.coords["energy_transfer"].values.astype(int)
     np.testing.assert_array_equal(drawn.values, VALUES[which, 0])
     assert drawn.variances is None
     powder = image("powder", None, OMEGA, VALUES, SIGMA, Q_abs=np.linspace(0.5, 2, 30))
-    assert measured(ins.sample(powder, 7)).points.Q_abs.shape == (7,)
+    assert measured(ins.subset(powder, 7)).points.Q_abs.shape == (7,)
     other = powder.rename_dims(Q="x", energy_transfer="y")
     other.coords["energy_transfer"] = other.coords["energy_transfer"].to(unit="eV")
     np.testing.assert_allclose(
-        ins.sample(other, 7).coords["energy_transfer"].values, ins.sample(powder, 7).coords["energy_transfer"].values
+        ins.subset(other, 7).coords["energy_transfer"].values, ins.subset(powder, 7).coords["energy_transfer"].values
     )
 
 
 def test_what_cannot_be_drawn_is_refused():
     for size in (0, -1, 2.5, True):
         with pytest.raises(DataError, match="cannot be drawn"):
-            sample(spectrum(), size)
+            subset(spectrum(), size)
     with pytest.raises(DataError, match="nothing to draw from"):
-        sample(image("x", HKL, OMEGA, np.full_like(VALUES, np.nan), SIGMA), 3)
+        subset(image("x", HKL, OMEGA, np.full_like(VALUES, np.nan), SIGMA), 3)
