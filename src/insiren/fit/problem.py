@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -84,7 +85,7 @@ class Problem(eqx.Module):
         for n, forward in enumerate(self.sources):
             forward.check({name: float(value) for name, value in self.values(theta, n).items()})
 
-    def _asked(self):
+    def _asked(self) -> Iterator[tuple[Forward, Names, dict[str, Array], np.ndarray, Points]]:
         """Of each data set: prepared Forward, names, fixed values and which free parameters it has, its points."""
         for n, (source, forward, points) in enumerate(zip(self.sources, self.prepared, self.points, strict=True)):
             part = self.choice.part(n, source)
@@ -119,8 +120,8 @@ class Problem(eqx.Module):
         if self.kind == "pearson":
             return np.array([self.objective(theta) for theta in thetas])
         cost = np.zeros(len(thetas))
-        for (*asked, index, points), t in zip(self._asked(), self.data, strict=True):
-            cost += np.asarray(_costs(*asked, jnp.asarray(thetas[:, index]), points, t))
+        for (forward, names, constant, index, points), t in zip(self._asked(), self.data, strict=True):
+            cost += np.asarray(_costs(forward, names, constant, jnp.asarray(thetas[:, index]), points, t))
         return np.where(np.isfinite(cost), cost, np.inf)
 
     def normal(self, thetas: Float[np.ndarray, "s p"], active: Bool[np.ndarray, " s"] | None = None) -> Normal:
@@ -133,8 +134,9 @@ class Problem(eqx.Module):
                 r, J = self.jacobian(thetas[n])
                 found.cost[n], found.gradient[n], found.gram[n] = r @ r, J.T @ r, J.T @ J
         else:
-            for (*asked, index, points), t in zip(self._asked(), self.data, strict=True):
-                parts = _normals(*asked, jnp.asarray(thetas[:, index]), points, t, active)
+            for (forward, names, constant, index, points), t in zip(self._asked(), self.data, strict=True):
+                at = jnp.asarray(thetas[:, index])
+                parts = _normals(forward, names, constant, at, points, t, jnp.asarray(active))
                 cost, gradient, gram = (np.asarray(x) for x in parts)
                 found.cost[:] += cost
                 found.gradient[:, index] += gradient
