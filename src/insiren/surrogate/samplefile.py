@@ -74,7 +74,7 @@ def _parameters(content: dict[str, Any]) -> tuple[Parameter, ...]:
 
 
 def _npz(path: Path) -> dict[str, Any]:
-    with np.load(path, allow_pickle=False) as file:
+    with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:  # numpy leaves a broken one open
         return {name: file[name] for name in (*_ARRAYS, *_TEXTS, "bounds") if name in file}
 
 
