@@ -37,7 +37,7 @@ def test_two_thousand_damaged_files_end_in_data_or_a_message():
 
 
 # Files of the campaign that ended in anything else, by seed and number; each is repeated as it was.
-@pytest.mark.parametrize("number", [216, 642, 655, 847])
+@pytest.mark.parametrize("number", [216, 642, 655, 847, 2462, 3691, 4138, 8016])
 def test_files_that_once_failed_do_not(number):
     assert campaign(number + 1, seed=5, first=number).failed == []
 

@@ -38,7 +38,7 @@ def picture(data: sc.DataArray) -> list[str]:
     lines = []
     for n in reversed(range(small.shape[1])):
         label = f"{rows[n].mean():.4g} meV" if n in (0, small.shape[1] - 1) else ""
-        cells = "".join(_shade(value / top) for value in small[:, n])
+        cells = "".join(_shade(float(value) / top) for value in small[:, n])
         lines.append(f"{label:>12} │{cells}")
     return [*lines, f"{'':>12} └{'─' * small.shape[0]}", f"{'':>13} {_ends(data)}"]
 
@@ -46,7 +46,7 @@ def picture(data: sc.DataArray) -> list[str]:
 def _shade(share: float) -> str:
     if share != share:  # NaN: nothing was measured there
         return NOTHING
-    return SHADES[min(len(SHADES) - 1, max(0, int(share * len(SHADES))))]
+    return SHADES[min(len(SHADES) - 1, int(min(max(share, 0.0), 1.0) * len(SHADES)))]
 
 
 def _bars(values: np.ndarray) -> str:

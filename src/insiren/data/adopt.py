@@ -40,6 +40,11 @@ def adopt(data: sc.DataArray) -> sc.DataArray:
             f"{data.name} is a list of peaks: their energies, not intensities over energy. "
             "Give the spectrum that they were picked from."
         )
+    energy = data.coords.get("energy_transfer")
+    if energy is not None and not _converts(energy, "meV"):
+        raise DataError(
+            f"{data.name}: energy_transfer is in {energy.unit}, which is no unit of energy. Convert it to meV."
+        )
     if _is_spectrum(data):
         return data
     data = _named(data)

@@ -48,7 +48,7 @@ def summary(data: sc.DataArray) -> dict[str, Any]:
         "zero": int((values == 0).sum()),
         "intensity": span(values),
         "sigma": None if sigma is None else span(sigma),
-        "counts": float(data.coords["counts"].values[~gone].sum()) if "counts" in data.coords else None,
+        "counts": _total(data.coords["counts"].values[~gone]) if "counts" in data.coords else None,
         "advised": {key: float(data.coords[key].value) for key in ("sigma_floor", "sigma_max") if key in data.coords},
         "look": _doubts(values, None if data.variances is None else data.variances[~gone]),
         "assumed": assumed(data),
@@ -67,6 +67,13 @@ def span(values: np.ndarray) -> list[float] | None:
     """The smallest and the largest finite value, or None where there is none."""
     known = values[np.isfinite(values)]
     return [float(known.min()), float(known.max())] if known.size else None
+
+
+def _total(counts: np.ndarray) -> float | None:
+    """The sum of those that are numbers; None where there is none, or it is beyond any float."""
+    known = counts[np.isfinite(counts)].astype(float)
+    total = float(known.sum())
+    return total if known.size and np.isfinite(total) else None
 
 
 def _known(data: sc.DataArray) -> dict[str, Any]:

@@ -144,6 +144,8 @@ class Cells:
 
     def _empty_cells(self, data: sc.DataArray, where: Block) -> None:
         """Gives cells that were covered and caught nothing the variance of one neutron."""
+        if data.variances is None:  # without errors there are none to give
+            return
         worth = self.counts.worth()
         if self.energy is not None:
             worth = worth[where[self.energy]]

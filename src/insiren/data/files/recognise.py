@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import scipp as sc
 
+from insiren.data.adopt import adopt
 from insiren.data.files.axes import Axis, Place, Vector, Where, axis, vector
 from insiren.data.files.axis_names import Meaning, is_inverse_angstrom, meaning
 from insiren.data.files.hints import how
@@ -36,7 +37,7 @@ def recognised(data: sc.DataArray, q_direction: Vector | None, place: Place) -> 
     if _is_spectrum(data):
         if left_out(data).all():
             raise DataError(f"{data.name}: all {data.size} cells are masked or missing, so that nothing was measured.")
-        return data
+        return adopt(data)
     if not 1 <= data.ndim <= 4:
         raise DataError(f"{data.name} has {data.ndim} dimensions where 1 to 4 of wavevector and energy make sense.")
     axes = [_axis(data, dim, q_direction) for dim in data.dims]
