@@ -54,7 +54,7 @@ def subset(data: sc.DataArray, size: int, seed: int = 0) -> sc.DataArray:
     sigma = None if data.variances is None else np.zeros(len(row))
     hkl, Q_abs = (None, place[:, 0]) if names == POWDER else (place, None)
     drawn = point_list(data.name, hkl, along("energy_transfer"), data.values[at], sigma, Q_abs=Q_abs, **details)
-    if sigma is not None:
+    if data.variances is not None:
         drawn.variances = data.variances[at]  # the square of a root would differ in the last digit
     for key in KEPT:
         if key in data.coords:
@@ -72,7 +72,8 @@ def _drawn(out: np.ndarray, size: int, random: np.random.Generator, name: str) -
     if not before[-1]:
         raise DataError(f"{name}: all {out.size} pixels are masked or missing, so there is nothing to draw from.")
     if size >= before[-1]:
-        return np.nonzero(~out)
+        row, column = np.nonzero(~out)
+        return row, column
     ranks = np.sort(random.choice(before[-1], size, replace=False, shuffle=False))
     row = np.searchsorted(before, ranks, side="right") - 1
     column = np.empty(size, int)

@@ -43,7 +43,7 @@ def identify(
     Returns:
         Sentences; none where every parameter is known about as well as any combination.
     """
-    known = np.flatnonzero(np.isfinite(np.diag(covariance)))
+    known = np.flatnonzero(np.isfinite(np.diag(covariance))).tolist()
     if len(known) < 2:
         return ()
     C = covariance[np.ix_(known, known)]

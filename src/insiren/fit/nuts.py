@@ -42,7 +42,7 @@ class _Density(eqx.Module):
 
     def theta(self, z: Float[Array, " p"]) -> Float[Array, " p"]:
         lower, upper = self.problem.choice.lower, self.problem.choice.upper
-        return lower + (upper - lower) * jax.nn.sigmoid(self.middle + self.turn @ z)
+        return jnp.asarray(lower) + jnp.asarray(upper - lower) * jax.nn.sigmoid(self.middle + self.turn @ z)
 
     def __call__(self, z: Float[Array, " p"]) -> Float[Array, ""]:
         x = self.middle + self.turn @ z
@@ -120,7 +120,7 @@ def _density(fit: Fit) -> _Density:
 def _tune(density: _Density, start: Array, key: Array) -> dict[str, Array]:
     """The step and the scales of z."""
     warm = blackjax.window_adaptation(blackjax.nuts, density, initial_step_size=0.5, max_num_doublings=_DOUBLINGS)
-    (_, found), _ = warm.run(key, start, num_steps=WARM_UP)
+    (_, found), _ = warm.run(key, start, num_steps=WARM_UP)  # pyright: ignore[reportCallIssue]
     return {name: found[name] for name in ("step_size", "inverse_mass_matrix")}
 
 
@@ -131,6 +131,6 @@ def _steps(density: _Density, tuned: dict[str, Array], state: Any, key: Array) -
 
     def one(state: Any, key: Array):
         state, info = kernel.step(key, state)
-        return state, (state.position, info.is_divergent)
+        return state, (state.position, info.is_divergent)  # pyright: ignore[reportAttributeAccessIssue]
 
     return jax.lax.scan(one, state, jax.random.split(key, _AT_ONCE))

@@ -140,7 +140,7 @@ def log_density(fit: Fit, problem: Problem, theta: np.ndarray) -> float:
 def _importance(fit: Fit, samples: int, seed: int, progress: Progress) -> Posterior:
     """Student-t samples around the answer, weighted by the posterior."""
     rng = np.random.default_rng(seed)
-    proposal = stats.multivariate_t(fit.theta, fit.covariance, df=_FREEDOM, seed=rng)
+    proposal = stats.multivariate_t(fit.theta, fit.covariance, df=_FREEDOM, seed=rng)  # pyright: ignore[reportArgumentType]
     drawn = np.asarray(proposal.rvs(samples)).reshape(samples, len(fit.names))
     problem, density = fit.problem, np.empty(samples)
     for n, theta in enumerate(drawn):

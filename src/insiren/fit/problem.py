@@ -64,7 +64,7 @@ class Problem(eqx.Module):
         """What simulates each data set, not prepared."""
         return self.forwards or (self.forward,) * len(self.points)
 
-    def values(self, theta: np.ndarray, which: int) -> dict[str, Array]:
+    def values(self, theta: np.ndarray | Array, which: int) -> dict[str, Array]:
         """Every parameter of the Forward of a data set, counted from 0, by the name it has there."""
         part = self.choice.part(which, self.sources[which])
         return part.names.values(jnp.asarray(theta)[part.index], part.constant)
@@ -91,7 +91,7 @@ class Problem(eqx.Module):
             part = self.choice.part(n, source)
             yield forward, part.names, {name: jnp.asarray(x) for name, x in part.constant.items()}, part.index, points
 
-    def spectra(self, theta: np.ndarray) -> tuple[Array, ...]:
+    def spectra(self, theta: np.ndarray | Array) -> tuple[Array, ...]:
         """S(Q, ω) of each data set at θ; NaN where the structure is unstable."""
         at = jnp.asarray(theta)
         return tuple(_spectrum(forward, names, constant, at[i], p) for forward, names, constant, i, p in self._asked())

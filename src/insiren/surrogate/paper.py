@@ -142,7 +142,8 @@ class Paper:
     def start(self) -> State:
         key = jax.random.key(self.seed)
         net = glorot(6, WIDTH, LAYERS, key)
-        return State(net, optax.adam(RATE).init(net), (), jnp.zeros((), int), key, jnp.zeros((), float))
+        moments = optax.adam(RATE).init(net)  # type: ignore[arg-type]
+        return State(net, moments, (), jnp.zeros((), int), key, jnp.zeros((), float))
 
     def advance(self, state: State, count: int, share: float) -> State:
         step = int(state.step)

@@ -76,13 +76,13 @@ def _resolve(file: h5py.File, path: str, hops: int = 0) -> Any:
         kind = _link(found, key)
         if kind is None:
             raise Refused("does not exist")
-        if kind == h5py.h5l.TYPE_SOFT:
+        if kind == h5py.h5l.TYPE_SOFT:  # pyright: ignore[reportAttributeAccessIssue]
             if hops >= HOPS:
                 raise Refused(f"is behind more than {HOPS} links, which may go round in circles")
             to = _name(found.id.links.get_val(key))
             start = "" if to.startswith("/") else "/".join(parts[:i])
             return _resolve(file, "/".join([start, to, *parts[i + 1 :]]), hops + 1)
-        if kind != h5py.h5l.TYPE_HARD:
+        if kind != h5py.h5l.TYPE_HARD:  # pyright: ignore[reportAttributeAccessIssue]
             raise Refused("is a link to another file, which is never followed; copy the data into one file")
         found = found[key]
     return found

@@ -126,7 +126,7 @@ def _block(text: _Text, count: int) -> np.ndarray:
     try:
         return np.array(cells, float)
     except ValueError:
-        return np.array(numbers(path, start + 1, cells))
+        return np.array(numbers(path, start + 1, list(map(str, cells))))
 
 
 def _fields(line: str) -> list[str]:
