@@ -60,9 +60,7 @@ def accuracy(
     rng, points, rows = np.random.default_rng(seed), Points.table(hkl, omega), []
     prepared = None
     while len(rows) < sets:
-        # what is held is not drawn, so that surrogates with and without that input meet the same sets
-        drawn = {p.name: rng.uniform(p.min, p.max) for p in surrogate.domain.inputs if p.name not in (held or {})}
-        drawn |= dict(held or {})
+        drawn = {p.name: rng.uniform(p.min, p.max) for p in surrogate.domain.inputs} | dict(held or {})
         params = {name: jnp.asarray(x) for name, x in (dict(surrogate.domain.fixed) | drawn).items()}
         if not bool(is_stable_phase(simulator, params)):
             continue
