@@ -43,7 +43,7 @@ def adopt(data: sc.DataArray) -> sc.DataArray:
     energy = data.coords.get("energy_transfer")
     if energy is not None and not _converts(energy, "meV"):
         raise DataError(
-            f"{data.name}: energy_transfer is in {energy.unit}, which is no unit of energy. Convert it to meV."
+            f"{data.name}: energy_transfer is in {energy.unit}, not meV or another unit of energy. Convert it."
         )
     if _is_spectrum(data):
         return data
