@@ -103,7 +103,13 @@ class Exact(Forward):
         grid = shared_grid(foot, self.model.instrument.q_axes, q_fwhm, GRID_NODES * self.refine)
         if grid is None:
             return self
-        return on_grid(self, grid, q_fwhm)
+        mix = None
+        if over is not None:
+            omega = jnp.broadcast_to(grid.omega, (grid.nodes.shape[0], grid.omega.shape[0]))
+            mix = jax.jit(lambda *rows: in_chunks(functools.partial(over.mix, self.model), _CHUNK, *rows))(
+                grid.nodes, omega
+            )
+        return _OnGrid(self, grid, mix, q_fwhm)
 
     def _powder_plan(self, points: Points, params: Parameters) -> Exact:
         """The same with directions added until the powder average of a few |Q| stands still."""
@@ -358,17 +364,6 @@ class _OnGrid(Forward):
 
     def explain(self, params: Parameters, points: Points) -> Exception:
         return self.inner.explain(params, points)
-
-
-def on_grid(exact: Exact, grid: SharedGrid, q_fwhm: float = 0.0) -> Forward:
-    """An exact Forward whose Q broadening uses this grid; `q_fwhm` is the width that it was planned for, in r.l.u."""
-    over, mix = integral(exact.model), None
-    if over is not None:
-        omega = jnp.broadcast_to(grid.omega, (grid.nodes.shape[0], grid.omega.shape[0]))
-        mix = jax.jit(lambda *rows: in_chunks(functools.partial(over.mix, exact.model), _CHUNK, *rows))(
-            grid.nodes, omega
-        )
-    return _OnGrid(exact, grid, mix, q_fwhm)
 
 
 def _legendre(edges: Any, count: int) -> tuple[np.ndarray, np.ndarray]:

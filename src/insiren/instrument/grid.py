@@ -24,7 +24,7 @@ from insiren.forward import Points
 from insiren.instrument.resolution import FWHM_PER_SIGMA, PATCH
 
 RANGE = 1.6  # a plan holds for widths this factor up and down from the one it was made for
-REACH = 3.5  # standard deviations; the Gaussian beyond holds 2e-3 of its weight in a plane, renormalised
+_REACH = 3.5  # standard deviations; the Gaussian beyond holds 2e-3 of its weight in a plane, renormalised
 _PAD = 2048  # node numbers are rounded up to it, so that like data share a compiled function
 _MOST_NODES = 200_000  # beyond this the grid costs more than nodes of each wavevector's own
 
@@ -123,7 +123,7 @@ def shared_grid(
     planes, plane = np.unique(np.round(hkl - place @ basis, 6), axis=0, return_inverse=True)  # r.l.u., beyond rounding
     # A multiple of four steps in a cell, nodes at half steps: none sits on a half, third, quarter or sixth.
     step = 0.25 / np.ceil(0.25 * nodes / q_fwhm)
-    reach = REACH * RANGE * q_fwhm / FWHM_PER_SIGMA / step
+    reach = _REACH * RANGE * q_fwhm / FWHM_PER_SIGMA / step
     furthest = int(np.ceil(reach + max(edges) / 2 / step))
     around = np.arange(-furthest, furthest + 1)
     cube = np.stack(np.meshgrid(*[around] * len(basis), indexing="ij"), -1).reshape(-1, len(basis))
