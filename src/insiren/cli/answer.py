@@ -49,6 +49,9 @@ SigmaMax = Annotated[
     float | None,
     typer.Option("--sigma-max", min=0, help="Leave out pixels with larger σ; by default as the reader advises."),
 ]
+Assignment = Annotated[
+    str, typer.Option("--assignment", help="Of peaks to modes: nearest, or the strongest within the window.")
+]
 Refine = Annotated[int, typer.Option("--refine", min=1, help="Factor on the quadrature nodes of the Q broadening.")]
 Smear = Annotated[
     float | None, typer.Option("--smear", min=0, help="Smear images along the path, σ in pixels (the paper: 5).")
@@ -70,6 +73,7 @@ class Wishes(NamedTuple):
     sigma_max: float | None
     refine: int
     smear: float | None
+    assignment: str
     seed: int
     hints: dict[str, Any]
 
@@ -96,6 +100,7 @@ def fit(
     sigma_max: SigmaMax = None,
     refine: Refine = 1,
     smear: Smear = None,
+    assignment: Assignment = "nearest",
     seed: Seed = 0,
     json_: Json = None,
     hints: dict[str, Any] = {},  # noqa: B006
@@ -153,6 +158,7 @@ def _fit(forward: str, data: list[Path], wishes: Wishes) -> tuple[Any, Timer, di
             wishes.sigma_floor,
             wishes.sigma_max,
             timer,
+            wishes.assignment,  # type: ignore[arg-type]
         )
     return result, timer, assumptions(sets)
 
@@ -182,7 +188,9 @@ def print_fit(content: dict[str, Any]) -> None:
         print(f"{name:<10} {rounded(entry['value'], entry['error'])} {entry['unit']}{note}")
     pearson, starts = content["objective"] == "pearson", content["starts"]
     quality = f"1 − r {content['objective_value']:.4g}" if pearson else f"χ²/ν {content['chi2_reduced']:.4g}"
-    print(f"{quality}, {content['n_data']:,} pixels; {starts['agree']} of {starts['n']} raw starts agree")
+    listed = len(content.get("peaks", []))
+    what = "peaks" if listed == content["n_data"] else f"pixels and peaks ({listed})" if listed else "pixels"
+    print(f"{quality}, {content['n_data']:,} {what}; {starts['agree']} of {starts['n']} raw starts agree")
     for line in [*content["identifiability"], *content["warnings"]]:
         say(f"note: {line}")
 
@@ -207,6 +215,7 @@ def landscape(
     sigma_max: SigmaMax = None,
     refine: Refine = 1,
     smear: Smear = None,
+    assignment: Assignment = "nearest",
     seed: Seed = 0,
     json_: Json = None,
     hints: dict[str, Any] = {},  # noqa: B006

@@ -39,7 +39,7 @@ def answer_at(
     width = choice.upper - choice.lower
     edge = (theta - choice.lower < _EDGE * width) | (choice.upper - theta < _EDGE * width)
     residual, J = problem.jacobian(theta)
-    n_data = sum(int(m.used.sum()) for m in maps)
+    n_data = sum(int(m.used.sum()) for m in maps) + problem.n_peaks
     nuisance = 0 if kind == "pearson" else sum(1 + _groups_used(m, t) for m, t in zip(maps, problem.data, strict=True))
     freedom = max(1, n_data - nuisance - int(np.sum(~edge)))
     covariance, noise = _covariance(J, edge, float(residual @ residual), freedom, kind)

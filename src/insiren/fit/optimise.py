@@ -19,12 +19,16 @@ import scipy.optimize
 from scipy.stats import qmc
 
 from insiren.data.background import savgol_background
+from insiren.data.peaks import is_peaks
 from insiren.data.spectrum import Measured, measured
 from insiren.errors import FitError
 from insiren.fit.answer import answer_at
+from insiren.fit.assignment import Rule
 from insiren.fit.beside import Beside
 from insiren.fit.descent import BATCH, RATE, STEPS, descend
 from insiren.fit.objective import BACKGROUNDS, Background, Kind, poisson_weights, profile, target
+from insiren.fit.peak_fit import fit_peaks, refuse_options, with_peaks
+from insiren.fit.peaks import JointProblem, joined, peak_set
 from insiren.fit.problem import Choice, Problem, choose
 from insiren.fit.result import Fit
 from insiren.forward import POINT, Forward
@@ -57,12 +61,13 @@ def fit(
     sigma_floor: float | None = None,
     sigma_max: float | None = None,
     progress: Progress = lambda stage, fraction: None,
+    assignment: Rule = "nearest",
 ) -> Fit:
     """The parameters of a Forward that describe data sets best, jointly, with errors.
 
     Args:
         forward: what simulates: the exact simulator, a surrogate or a user's theory.
-        data: one data set or several.
+        data: one data set or several, spectra and lists of peaks.
         objective: "gaussian" (1/σ² of the data), "poisson" (counts) or "pearson" (the paper's);
             by default Poisson where every data set holds counts, else Gaussian.
         background: "per-energy" (one free value an energy row and data set), "constant" (one a
@@ -77,6 +82,7 @@ def fit(
         sigma_floor: σ below it is raised to it; by default as the reader advised.
         sigma_max: pixels with σ above it are left out; by default as the reader advised.
         progress: told the stage and the fraction of it that is done.
+        assignment: of observed peaks to modes, "nearest" or "strongest" (see `assigned`).
 
     Raises:
         FitError: nothing to fit, or no parameters in the bounds have a spectrum.
@@ -86,6 +92,10 @@ def fit(
     sets = [data] if isinstance(data, sc.DataArray) else list(data)
     if not sets:
         raise FitError("There is no data set to fit.")
+    lists, sets = [one for one in sets if is_peaks(one)], [one for one in sets if not is_peaks(one)]
+    if not sets:
+        refuse_options(objective, preset)
+        return fit_peaks(forward, lists, free, fixed, bounds, ties, starts, seed, assignment, progress)
     if preset == "paper":
         objective, background = objective or "pearson", "savgol" if background == "per-energy" else background
     maps = [measured(one, sigma_floor, sigma_max) for one in sets]
@@ -99,6 +109,9 @@ def fit(
     curves = [savgol_background(measured(one, sigma_max=np.inf)) if background == "savgol" else None for one in sets]
     targets = tuple(target(m, background, curve) for m, curve in zip(maps, curves, strict=True))
     problem = Problem(ready, (ready,) * len(maps), tuple(m.points for m in maps), targets, choice, kind)
+    if lists:
+        refuse_options(kind, preset)
+        problem = joined(problem, tuple(peak_set(one) for one in lists), assignment)
     if preset == "paper":
         return _paper(problem, maps, background, starts, seed, remarks, progress)
     with Beside(problem.forward.parallel) as beside:  # compiles what comes next while this thread searches
@@ -109,6 +122,8 @@ def fit(
     theta, problem = _refine(problem, ends, maps, progress)
     progress("errors", 0.0)
     answer = answer_at(problem, theta, maps, background, (starts, agree))
+    if isinstance(problem, JointProblem):
+        answer = with_peaks(answer, problem)
     progress("errors", 1.0)
     return dataclasses.replace(answer, warnings=remarks, settings={"seed": seed, "preset": None})
 
@@ -272,7 +287,9 @@ def _rough(problem: Problem, seed: int) -> Problem:
             points.append(where.subset(pick))
         data.append(what._replace(intensity=what.intensity[pick], weight=what.weight[pick], group=what.group[pick]))
     draft = problem.forward.draft
-    return Problem(draft, (draft,) * len(points), tuple(points), tuple(data), problem.choice, problem.kind)
+    return dataclasses.replace(
+        problem, forward=draft, prepared=(draft,) * len(points), points=tuple(points), data=tuple(data)
+    )
 
 
 def _descend(

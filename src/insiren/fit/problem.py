@@ -129,6 +129,11 @@ class Problem(eqx.Module):
     choice: Choice = eqx.field(static=True)
     kind: Kind = eqx.field(static=True)
 
+    @property
+    def n_peaks(self) -> int:
+        """Residuals besides those of the maps."""
+        return 0
+
     def near(self, theta: np.ndarray) -> Problem:
         """The same problem with the Forward prepared for its points at parameters near θ."""
         values = self.choice.values(theta)

@@ -14,9 +14,11 @@ from types import MappingProxyType
 from typing import Any
 
 from insiren.fit.landscape import Landscape
+from insiren.fit.peak_fit import PeakFit
 from insiren.fit.result import Fit
 from insiren.forward import Parameter
 from insiren.report import charts, look, words
+from insiren.report.peaks import by_list, peak_plot, peak_rows
 from insiren.report.saved import write
 from insiren.report.spectra import Spectrum, cuts, dispersion, maps, named_points, point_plot, spectra
 
@@ -49,13 +51,14 @@ def report(
             _parameters(fit),
             _warnings(fit),
             *_data(fit, shown),
+            *_peaks(fit),
             _certainty(fit, landscape),
-            _residuals(fit, shown),
+            _residuals(fit, shown) if shown else "",
             _surrogate(fit),
             _assumed(fit, facts),
             _made(fit, facts),
         ]
-    title = f"{fit.description.get('model', 'model')}: fit of {', '.join(s.name for s in shown)}"
+    title = f"{fit.description.get('model', 'model')}: fit of {', '.join(words.data_names(fit))}"
     return write(path, _page(title, sections).encode())
 
 
@@ -72,7 +75,7 @@ def _page(title: str, sections: Iterable[str]) -> str:
 
 def _header(fit: Fit, facts: Mapping[str, Any]) -> str:
     date = facts.get("date") or f"{datetime.date.today():%d %B %Y}".lstrip("0")
-    names = ", ".join(m.measured.name for m in fit.maps)
+    names = ", ".join(words.data_names(fit))
     return (
         '<header>\n<p class="kind">insiren · spin Hamiltonian from a measured spectrum</p>\n'
         f"<h1>{escape(str(fit.description.get('model', 'model')))}</h1>\n"
@@ -138,6 +141,19 @@ def _data(fit: Fit, shown: list[Spectrum]) -> Iterable[str]:
     for one in shown:
         figures = _images(fit, one) if one.is_image else _points(one)
         yield f"<section>\n<h2>{escape(one.name)}</h2>\n{figures}</section>"
+
+
+def _peaks(fit: Fit) -> Iterable[str]:
+    for name, listed in by_list(fit.peaks if isinstance(fit, PeakFit) else ()).items():
+        drawn = _figure(
+            look.embedded(peak_plot(listed)),
+            f"{name}: observed peaks and calculated modes, peak by peak",
+            "Above: observed energies with their σ, and as dashes the modes that they were assigned to. Below: what is "
+            "left over, in σ.",
+            wide=True,
+        )
+        head = ("Q (r.l.u.)", "Observed (meV)", "Mode (meV)", "Mode number", "Off by (σ)")
+        yield f"<section>\n<h2>{escape(name)}</h2>\n{drawn}{_table(head, peak_rows(listed))}\n</section>"
 
 
 def _images(fit: Fit, one: Spectrum) -> str:
