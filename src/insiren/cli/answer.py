@@ -52,6 +52,9 @@ SigmaMax = Annotated[
 Assignment = Annotated[
     str, typer.Option("--assignment", help="Of peaks to modes: nearest, or the strongest within the window.")
 ]
+Baseline = Annotated[
+    bool, typer.Option("--baseline", help="Beside it the usual way: peaks picked from the maps, and a particle swarm.")
+]
 Refine = Annotated[int, typer.Option("--refine", min=1, help="Factor on the quadrature nodes of the Q broadening.")]
 Smear = Annotated[
     float | None, typer.Option("--smear", min=0, help="Smear images along the path, σ in pixels (the paper: 5).")
@@ -74,6 +77,7 @@ class Wishes(NamedTuple):
     refine: int
     smear: float | None
     assignment: str
+    baseline: bool
     seed: int
     hints: dict[str, Any]
 
@@ -101,6 +105,7 @@ def fit(
     refine: Refine = 1,
     smear: Smear = None,
     assignment: Assignment = "nearest",
+    baseline: Baseline = False,
     seed: Seed = 0,
     json_: Json = None,
     hints: dict[str, Any] = {},  # noqa: B006
@@ -112,16 +117,18 @@ def fit(
     check_folder(out)
     check_file(json_, out)
     wishes = _wished(locals())
-    result, timer, assumed = _fit(forward, data, wishes)
-    content = deliver(result, timer, out, assumed)
+    result, timer, assumed, beside = _fit(forward, data, wishes)
+    content = deliver(result, timer, out, assumed, beside)
     write_json(content, json_)
     if str(json_) != "-":
         print_fit(content)
         print(f"report: {out / 'report.html'}")
 
 
-def _fit(forward: str, data: list[Path], wishes: Wishes) -> tuple[Any, Timer, dict[str, list[str]]]:
-    """Reads, fits and times; the options as the command line gives them."""
+def _fit(
+    forward: str, data: list[Path], wishes: Wishes
+) -> tuple[Any, Timer, dict[str, list[str]], dict[str, dict[str, Any]]]:
+    """Reads, fits and times; the options as the command line gives them. Last comes what stands beside the fit."""
     with Timer() as timer:
         timer("read", 0.0)
         sets = read_all(data, wishes.hints)
@@ -160,11 +167,21 @@ def _fit(forward: str, data: list[Path], wishes: Wishes) -> tuple[Any, Timer, di
             timer,
             wishes.assignment,  # type: ignore[arg-type]
         )
-    return result, timer, assumptions(sets)
+        beside = {}
+        if wishes.baseline:
+            from insiren.fit.swarm import baseline
+
+            ties = pairs(wishes.tie, "--tie")
+            found = baseline(source, sets, wishes.free, fixed, bounds, ties, seed=wishes.seed, progress=timer)
+            beside["baseline"] = found.to_dict()
+    return result, timer, assumptions(sets), beside
 
 
-def deliver(result: Any, timer: Timer, out: Path, assumed: dict[str, list[str]]) -> dict[str, Any]:
+def deliver(
+    result: Any, timer: Timer, out: Path, assumed: dict[str, list[str]], beside: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Writes fit.json and report.html as one folder; the content of the first."""
+    extra = {"assumed": assumed, **(beside or {})}
     from insiren.fit.landscape import around
     from insiren.report import report, save_fit
 
@@ -173,10 +190,8 @@ def deliver(result: Any, timer: Timer, out: Path, assumed: dict[str, list[str]])
         landscape = around(result, progress=timer) if len(result.names) > 1 else None
         timer("report", 0.0)
         with whole_folder(out) as folder:
-            report(
-                result, folder / "report.html", landscape=landscape, facts=facts(timer.seconds) | {"assumed": assumed}
-            )
-            made = facts(timer.seconds) | {"assumed": assumed}
+            report(result, folder / "report.html", landscape=landscape, facts=facts(timer.seconds) | extra)
+            made = facts(timer.seconds) | extra
             save_fit(result, folder / "fit.json", made)
     return result.to_dict() | made
 
@@ -191,6 +206,9 @@ def print_fit(content: dict[str, Any]) -> None:
     listed = len(content.get("peaks", []))
     what = "peaks" if listed == content["n_data"] else f"pixels and peaks ({listed})" if listed else "pixels"
     print(f"{quality}, {content['n_data']:,} {what}; {starts['agree']} of {starts['n']} raw starts agree")
+    if other := content.get("baseline"):
+        found = ", ".join(f"{n} {e['value']:.4g}" for n, e in other["parameters"].items() if not e["fixed"])
+        print(f"{other['method']}: {found}; R {other['R']:.3g} of {other['n_peaks']} peaks")
     for line in [*content["identifiability"], *content["warnings"]]:
         say(f"note: {line}")
 
@@ -226,8 +244,8 @@ def landscape(
     """
     check_folder(out)
     check_file(json_, out)
-    wishes = _wished(locals())
-    result, timer, _ = _fit(forward, data, wishes)
+    wishes = _wished(locals() | {"baseline": False})
+    result, timer, *_ = _fit(forward, data, wishes)
     from insiren.fit.landscape import over_bounds
     from insiren.report import landscape_figure
 

@@ -53,7 +53,7 @@ def assigned(
     """
     if rule not in RULES:
         raise FitError(f"There is no assignment {rule!r} of peaks to modes; choose one of {', '.join(RULES)}.")
-    seen = I >= VISIBLE * np.max(I, axis=1, keepdims=True)
+    seen = VISIBLE * np.max(I, axis=1, keepdims=True) <= I
     distance = np.abs(np.where(seen, E, np.inf)[at] - energy[:, None]) / sigma[:, None]
     modes = np.argmin(distance, axis=1)
     peaks = np.bincount(at, minlength=len(E))
@@ -67,12 +67,18 @@ def assigned(
     return modes
 
 
+def levels(E: Float[np.ndarray, " n"], I: Float[np.ndarray, " n"]) -> tuple[np.ndarray, np.ndarray]:
+    """Energies, ascending, and weights of the levels of modes: those of equal energy share their weight at will."""
+    order = np.argsort(E)
+    E = E[order]
+    level = np.cumsum(np.diff(E, prepend=E[0]) > LEVEL * E[-1])
+    return E[np.searchsorted(level, np.arange(level[-1] + 1))], np.bincount(level, I[order])
+
+
 def _strongest(E: np.ndarray, I: np.ndarray, seen: np.ndarray, window: np.ndarray, count: int) -> np.ndarray:
     """The strongest of the visible levels, those within the window before the others, a mode each."""
     seen = seen[np.argsort(E[seen])]
-    level = np.cumsum(
-        np.diff(E[seen], prepend=E[seen[0]]) > LEVEL * E[seen[-1]]
-    )  # its modes share their weight at will
-    first = seen[np.searchsorted(level, np.arange(level[-1] + 1))]
-    inside = (window[0] <= E[first]) & (E[first] <= window[1])
-    return first[np.lexsort([-np.bincount(level, I[seen]), ~inside])[:count]]
+    place, weight = levels(E[seen], I[seen])
+    first = seen[np.searchsorted(E[seen], place)]
+    outside = (place < window[0]) | (place > window[1])
+    return first[np.lexsort([-weight, outside])[:count]]

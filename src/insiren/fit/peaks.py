@@ -86,7 +86,7 @@ class PeakProblem(eqx.Module):
     def _hkl(self) -> Array:
         return jnp.asarray(np.concatenate([one.hkl for one in self.sets]))
 
-    def _peaks(self) -> PeakSet:
+    def whole(self) -> PeakSet:
         """All lists as one."""
         first = np.cumsum([0, *(len(one.hkl) for one in self.sets[:-1])])
         at = np.concatenate([one.at + n for one, n in zip(self.sets, first, strict=True)])
@@ -99,16 +99,16 @@ class PeakProblem(eqx.Module):
         return self._matched(E, I)
 
     def _matched(self, E: np.ndarray, I: np.ndarray) -> np.ndarray:
-        peaks = self._peaks()
+        peaks = self.whole()
         return assigned(E, I, peaks.at, peaks.energy, peaks.sigma, peaks.window, self.rule)
 
     def energies(self, theta: np.ndarray) -> Float[np.ndarray, " p"]:
         """The calculated energy of each peak in meV, (p,)."""
         E, I = (np.asarray(x) for x in _bands(self.bands, self.choice, jnp.asarray(theta), self._hkl))
-        return E[self._peaks().at, self._matched(E, I)]
+        return E[self.whole().at, self._matched(E, I)]
 
     def _residual(self, E: np.ndarray, I: np.ndarray) -> np.ndarray:
-        peaks = self._peaks()
+        peaks = self.whole()
         if not np.all(np.isfinite(E)):
             return np.full(len(peaks.at), np.nan)
         return (peaks.energy - E[peaks.at, self._matched(E, I)]) / peaks.sigma
@@ -123,16 +123,21 @@ class PeakProblem(eqx.Module):
         value = float(np.sum(self.residual(theta) ** 2))
         return value if np.isfinite(value) else np.inf
 
+    def many_bands(self, thetas: Float[np.ndarray, "t p"]) -> tuple[np.ndarray, np.ndarray]:
+        """Energies in meV and weights of the modes at all wavevectors, both (t, q, n)."""
+        E, I = _many_bands(self.bands, self.choice, jnp.asarray(thetas), self._hkl)
+        return np.asarray(E), np.asarray(I)
+
     def objectives(self, thetas: Float[np.ndarray, "t p"]) -> Float[np.ndarray, " t"]:
         """χ² at many θ at once."""
-        E, I = (np.asarray(x) for x in _many_bands(self.bands, self.choice, jnp.asarray(thetas), self._hkl))
+        E, I = self.many_bands(thetas)
         values = np.array([np.sum(self._residual(e, i) ** 2) for e, i in zip(E, I, strict=True)])
         return np.where(np.isfinite(values), values, np.inf)
 
     def jacobian(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The residual and its derivatives (peaks, p) at θ, the assignment held."""
         E, I, dE = (np.asarray(x) for x in _slopes(self.bands, self.choice, jnp.asarray(theta), self._hkl))
-        peaks, modes = self._peaks(), self._matched(E, I)
+        peaks, modes = self.whole(), self._matched(E, I)
         return self._residual(E, I), -dE[peaks.at, modes] / peaks.sigma[:, None]
 
 

@@ -35,7 +35,8 @@ def report(
         path: of the page; an existing one is replaced, all at once.
         landscape: of two of its parameters, to be drawn with the ellipse of the covariance.
         facts: what the fit does not know: "date" (text; by default today), "assumed" (what the
-            readers assumed: lines, or lines by data set), "seconds" (by stage), and anything
+            readers assumed: lines, or lines by data set), "seconds" (by stage), "baseline" (what peaks and
+            a particle swarm find, as `Baseline.to_dict` gives it), and anything
             else worth recording, such as "seed" or "command".
 
     Returns:
@@ -55,6 +56,7 @@ def report(
             _certainty(fit, landscape),
             _residuals(fit, shown) if shown else "",
             _surrogate(fit),
+            _baseline(fit, facts),
             _assumed(fit, facts),
             _made(fit, facts),
         ]
@@ -275,6 +277,28 @@ def _surrogate(fit: Fit) -> str:
         )
     table = _table(("Parameter", "Surrogate", "Exact", "Shift in errors"), rows)
     return f"<section>\n<h2>Surrogate against exact simulator</h2>\n<p>{escape(said)}</p>\n{table}\n</section>"
+
+
+def _baseline(fit: Fit, facts: Mapping[str, Any]) -> str:
+    other = facts.get("baseline")
+    if not other:
+        return ""
+    units = {p.name: p.unit for p in fit.parameters}
+    rows = []
+    for name, entry in other["parameters"].items():
+        if entry["fixed"] or name not in fit.names:
+            continue
+        error, value = fit.errors.get(name), float(entry["value"])
+        off = f"{(value - fit.values[name]) / error:+.2g}".replace("-", "−") if error else ""
+        label = f"{name} ({units[name]})" if units.get(name) else name
+        rows.append((label, words.value_text(fit.values[name], error), words.rounded(value, error)[0], off))
+    said = (
+        f"The usual way: {other['n_peaks']} peaks picked from the maps, their modes by SpinW's rule, and a swarm of "
+        f"{other['particles']} particles over {other['iterations']} iterations. Its R-value, the root of the mean squared "
+        f"distance in σ, is {other['R']:.3g}. It gives no errors."
+    )
+    table = _table(("Parameter", "This fit", "Peaks and swarm", "Difference in errors"), rows)
+    return f"<section>\n<h2>Beside it: peaks and a particle swarm</h2>\n<p>{escape(said)}</p>\n{table}\n</section>"
 
 
 def _assumed(fit: Fit, facts: Mapping[str, Any]) -> str:

@@ -185,6 +185,6 @@ def provenance(fit: Fit, facts: Mapping[str, Any]) -> list[tuple[str, str]]:
                 (f"Time to {stage}" if stage != "errors" else "Time for errors", f"{float(s):.3g} s")
                 for stage, s in value.items()
             ]
-        elif key not in ("assumed", "date"):
+        elif key not in ("assumed", "date", "baseline"):
             rows.append((key.replace("_", " ").capitalize(), plain(value)))
     return rows
