@@ -71,7 +71,10 @@ class PeakFit(Fit):
 
     @property
     def R(self) -> float:
-        """√(χ²/n), which SpinW calls the R-value. Source: Toth and Lake, J. Phys.: Condens. Matter 27, 166002 (2015)."""
+        """√(χ²/n), which SpinW calls the R-value.
+
+        Source: Toth and Lake, J. Phys.: Condens. Matter 27, 166002 (2015).
+        """
         return float(np.sqrt(np.mean([peak.off**2 for peak in self.peaks])))
 
     def _mean_residual(self) -> float:
@@ -81,8 +84,8 @@ class PeakFit(Fit):
         spread = _MAD * float(np.median([abs(p.off) for p in self.peaks]))
         far = [p for p in self.peaks if abs(p.off) > max(_OUTLIER, _STANDS_OUT * spread)]
         return super().remarks() + [
-            f"The peak at {p.observed:g} ± {p.sigma:g} meV of {_place(p.hkl)} lies {abs(p.off):.1f} σ from its mode, at "
-            f"{p.calculated:.4g} meV. Look at it: one wrong peak can move every parameter."
+            f"The peak at {p.observed:g} ± {p.sigma:g} meV of {_place(p.hkl)} lies {abs(p.off):.1f} σ from its mode, "
+            f"at {p.calculated:.4g} meV. Look at it: one wrong peak can move every parameter."
             for p in far
         ]
 
@@ -188,8 +191,8 @@ def _search(problem: PeakProblem, starts: int, seed: int, progress: Progress) ->
     if not len(alive):
         problem.forward.check(choice.values(tried[0]))
         raise FitError(
-            f"None of {len(tried)} points within the bounds has modes at all wavevectors of the peaks: the structure is "
-            "unstable everywhere. Change the bounds or the model."
+            f"None of {len(tried)} points within the bounds has modes at all wavevectors of the peaks: the structure "
+            "is unstable everywhere. Change the bounds or the model."
         )
     raw = alive[alive > 0][:starts]
     best = [n for n in alive[np.argsort(values[alive])] if n not in raw][:_DESCENTS]

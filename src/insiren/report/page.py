@@ -294,8 +294,8 @@ def _baseline(fit: Fit, facts: Mapping[str, Any]) -> str:
         rows.append((label, words.value_text(fit.values[name], error), words.rounded(value, error)[0], off))
     said = (
         f"The usual way: {other['n_peaks']} peaks picked from the maps, their modes by SpinW's rule, and a swarm of "
-        f"{other['particles']} particles over {other['iterations']} iterations. Its R-value, the root of the mean squared "
-        f"distance in σ, is {other['R']:.3g}. It gives no errors."
+        f"{other['particles']} particles over {other['iterations']} iterations. Its R-value, the root of the mean "
+        f"squared distance in σ, is {other['R']:.3g}. It gives no errors."
     )
     table = _table(("Parameter", "This fit", "Peaks and swarm", "Difference in errors"), rows)
     return f"<section>\n<h2>Beside it: peaks and a particle swarm</h2>\n<p>{escape(said)}</p>\n{table}\n</section>"
