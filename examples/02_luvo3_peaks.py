@@ -56,7 +56,7 @@ if shared:
 print(f"χ²/ν = {fit.chi2_reduced:.2f}")
 for peak in fit.peaks:
     print(
-        f"{str(peak.hkl):16} observed {peak.observed:6.2f} ± {peak.sigma:.2f}   mode {peak.calculated:6.2f}   {peak.off:+.1f} σ"
+        f"{peak.hkl!s:16} observed {peak.observed:6.2f} ± {peak.sigma:.2f}   mode {peak.calculated:6.2f}   {peak.off:+.1f} σ"
     )
 print(*fit.remarks(), sep="\n")
 
