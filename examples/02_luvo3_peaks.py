@@ -2,9 +2,9 @@
 # # A list of peaks: LuVO₃
 #
 # Of some measurements only a table is left: at these wavevectors there was a peak at this energy, with this error. Here
-# it is the table of LuVO₃ (Skoulatos et al., Phys. Rev. B 91, 161104(R) (2015)) that comes with SpinW's tutorial on it. It
-# is not part of insiren: the folder that holds it is named by the variable `INSIREN_SHARED`. Without it the peaks are
-# simulated at the same places, from the published parameters and with the same errors.
+# it is the table of LuVO₃ (Skoulatos et al., Phys. Rev. B 91, 161104(R) (2015)) that comes with SpinW's tutorial on it.
+# It is not part of insiren: the folder that holds it is named by the variable `INSIREN_SHARED`. Without it peaks are
+# simulated at about the same places, from the published parameters.
 
 # %%
 import os
@@ -26,18 +26,16 @@ else:
     print("INSIREN_SHARED is not set, so these peaks are simulated.")
     l = np.arange(2.1, 3.05, 0.1)
     hkl = np.concatenate([[[0, 1, x] for x in l], [[0, x, x + 2] for x in (1.1, 1.2, 1.3, 1.4)]])
-    energies = np.asarray(ins.bands(model, hkl, published)[0])
-    strongest = np.argmax(np.einsum("qnaa->qn", np.asarray(ins.bands(model, hkl, published)[1])).real, axis=1)
-    picked = energies[np.arange(len(hkl)), strongest]
-    peaks = peak_list(
-        "simulated", hkl, picked + np.random.default_rng(1).normal(0, 0.15, len(hkl)), np.full(len(hkl), 0.15)
-    )
+    energies, S = (np.asarray(x) for x in ins.bands(model, hkl, published))
+    strongest = np.argmax(np.einsum("qnaa->qn", S).real, axis=1)
+    observed = energies[np.arange(len(hkl)), strongest] + np.random.default_rng(1).normal(0, 0.15, len(hkl))
+    peaks = peak_list("simulated", hkl, observed, np.full(len(hkl), 0.15))
 print(peaks)
 
 # %% [markdown]
-# A peak is compared with a mode, and first one has to know with which. By default every mode that would be seen competes,
-# and peaks and modes are matched so that the sum of squared distances is least. Intensities, line widths and backgrounds
-# play no part.
+# A peak is compared with a mode, and first one has to know with which. By default every mode that would be seen
+# competes, and peaks and modes are matched so that the sum of squared distances is least. Intensities, line widths and
+# backgrounds play no part.
 
 # %%
 fit = ins.fit(simulator, peaks, starts=4)
@@ -55,9 +53,8 @@ if shared:
 # %%
 print(f"χ²/ν = {fit.chi2_reduced:.2f}")
 for peak in fit.peaks:
-    print(
-        f"{peak.hkl!s:16} observed {peak.observed:6.2f} ± {peak.sigma:.2f}   mode {peak.calculated:6.2f}   {peak.off:+.1f} σ"
-    )
+    off = f"mode {peak.calculated:6.2f}   {peak.off:+.1f} σ"
+    print(f"{peak.hkl!s:16} observed {peak.observed:6.2f} ± {peak.sigma:.2f}   {off}")
 print(*fit.remarks(), sep="\n")
 
 # %% [markdown]

@@ -37,8 +37,8 @@ print(dict(data.sizes))
 
 # %% [markdown]
 # The resolution of this setting is not published, so the factor `width` on the model's 0.3 meV is free. The anisotropy
-# follows from the gap of 1.1 meV, which lies under the elastic line, and stays as the model has it. The background is one
-# value an energy, the default: what depends on |Q| is the magnet's.
+# follows from the gap of 1.1 meV, which lies under the elastic line, and stays as the model has it. The background is
+# one value an energy, the default: what depends on |Q| is the magnet's.
 
 # %%
 fit = ins.fit(simulator, data, free=["width"], fixed={"q_fwhm": 0.0, "Dz": -0.018998}, starts=2)

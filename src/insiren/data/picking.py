@@ -93,7 +93,7 @@ def _peaks(omega: np.ndarray, cut: np.ndarray, sigma: np.ndarray, most: int) -> 
         if rise < STANDS_OUT * noise[place]:
             continue
         near = slice(max(0, place - _REACH), place + _REACH + 1)
-        if (peak := _gaussian(omega[near], cut[near], sigma[near], omega[place], rise)) is not None:
+        if (peak := _gaussian(omega[near], cut[near], sigma[near], float(omega[place]), rise)) is not None:
             found.append(peak)
     return sorted(found, key=lambda peak: -peak[2])[:most]
 
@@ -120,7 +120,7 @@ def _gaussian(
     start = [rise, at, _START * step, float(np.median(cut)), 0.0]
     scale = [rise, step, step, rise, rise / step]
     # Without bounds it is ten times as fast; whatever strays is refused below.
-    result = scipy.optimize.least_squares(off, start, slope_of, method="lm", x_scale=scale, max_nfev=100)
+    result = scipy.optimize.least_squares(off, start, jac=slope_of, method="lm", x_scale=scale, max_nfev=100)  # type: ignore[arg-type]
     freedom = max(1, len(omega) - len(start))
     normal = result.jac.T @ result.jac
     if not np.isfinite(normal).all() or np.linalg.matrix_rank(normal) < len(start):

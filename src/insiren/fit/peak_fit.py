@@ -232,7 +232,7 @@ def descend(problem: PeakProblem, start: np.ndarray) -> np.ndarray:
             x_scale=width,
             xtol=1e-9,
             ftol=1e-12,
-            gtol=None,
+            gtol=None,  # type: ignore[arg-type]
             max_nfev=100,
         ).x
 

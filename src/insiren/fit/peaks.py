@@ -67,7 +67,7 @@ class PeakProblem(eqx.Module):
     """
 
     forward: Forward
-    bands: Forward
+    bands: Bands
     sets: tuple[PeakSet, ...]
     choice: Choice = eqx.field(static=True)
     rule: Rule = eqx.field(static=True, default="nearest")

@@ -228,7 +228,7 @@ def _swarm(
         max_velocity_rate=1.0,
     )
     result = minimize(Distance(), algorithm, ("n_gen", iterations), seed=seed, verbose=False)
-    R = float(result.F[0])
+    R = _WORST if result.F is None else float(result.F[0])
     if R >= _WORST:
         raise FitError("No particle of the swarm found a stable structure; narrow the bounds.")
     return np.asarray(result.X, float), R

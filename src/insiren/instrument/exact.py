@@ -130,7 +130,7 @@ class Exact(Forward):
         plain = dataclasses.replace(self, gathered=0)
         if self.model.scattering.damping is not None:
             return plain
-        E = np.asarray(_lines_of(plain, params, points.Q_abs)[0])
+        E = np.asarray(_lines_of(plain, params, jnp.asarray(points.Q_abs))[0])
         finest = float(np.min(np.asarray(self.fwhm(params, jnp.linspace(np.min(E), np.max(E), _RESOLVED)))))
         if not np.isfinite(finest) or finest <= 0:
             return plain
@@ -270,9 +270,9 @@ class Exact(Forward):
             E, I, variance = patch_moments(E, I, zip(*beside, strict=True), together)
         I = I * weight.reshape(-1, *shape[2:-1], 1)
         if place.ndim == 1 and self.gathered:
-            flat = (x.reshape(len(place), -1) for x in (E, I, variance))
+            energies, weights, spread = (x.reshape(len(place), -1) for x in (E, I, variance))
             typical = jnp.min(self.fwhm(params, jnp.stack([jnp.min(E), jnp.max(E)])))
-            E, I, variance = (x[:, None] for x in deposit.deposited(*flat, typical, self.gathered))
+            E, I, variance = (x[:, None] for x in deposit.deposited(energies, weights, spread, typical, self.gathered))
             return E, I, with_patch(self.fwhm(params, E), variance)
         fwhm = with_patch(self.fwhm(params, E), variance)
         return tuple(  # type: ignore[return-value]
