@@ -122,9 +122,11 @@ def test_a_joint_fit_has_a_table_of_systematics_a_posterior_and_refuses_nuts(sim
     found = fit(simulator, sets, fixed=HELD, objective="gaussian", starts=1)
     assert found.n_data == sum(int(m.measured.used.sum()) for m in found.maps) + 2
     table = systematics(found, sets).systematics
+    assert table is not None
     assert "lists of peaks alone" in {row.what for row in table.rows}
     assert any("belongs to neither" in line for line in table.skipped)
     drawn = posterior(found, samples=50).posterior
+    assert drawn is not None
     assert drawn.method == "importance" and np.isfinite(drawn.mean).all()
     with pytest.raises(FitError, match="kink"):
         posterior(found, method="nuts")

@@ -188,7 +188,7 @@ class JointProblem(Problem):
         return self.peaks.objective(theta)
 
     def chosen(self, choice: Choice) -> JointProblem:
-        peaks = dataclasses.replace(self.peaks, choice=_completed(choice, self.peaks.bands))
+        peaks = dataclasses.replace(self.peaks, choice=_completed(choice, self.peaks.bands))  # type: ignore[arg-type]
         return dataclasses.replace(self, choice=choice, peaks=peaks)
 
     def check(self, theta: np.ndarray) -> None:
@@ -260,7 +260,7 @@ def peak_problem(forward: Forward, sets: tuple[PeakSet, ...], choice: Choice, ru
         FitError: the Forward does not know its modes, or a free parameter moves none.
     """
     problem = _peak_problem(forward, sets, choice, rule)
-    known = {p.name for p in problem.bands.parameters}
+    known = {p.name for p in problem.bands.parameters}  # type: ignore[attr-defined]
     if idle := [name for name in choice.names if name not in known]:
         raise FitError(f"{', '.join(idle)} has no effect on mode energies; fix it with --fix NAME=VALUE.")
     return problem
