@@ -58,6 +58,10 @@ _PUBLIC = {
     # which Hamiltonian
     "Fit": "fit.result",
     "fit": "fit.optimise",
+    "picked": "data.picking",
+    "baseline": "fit.swarm",
+    "Baseline": "fit.swarm",
+    "PeakFit": "fit.peak_fit",
     "landscape": "fit.landscape",
     "compare": "fit.compare",
     "profile_likelihood": "fit.likelihood_profile",
@@ -96,6 +100,7 @@ if TYPE_CHECKING:
     from insiren.data.fetch import fetch as fetch
     from insiren.data.files import read as read
     from insiren.data.files import write as write
+    from insiren.data.picking import picked as picked
     from insiren.data.simulated import simulate as simulate
     from insiren.data.spectrum import image as image
     from insiren.data.subset import subset as subset
@@ -124,8 +129,11 @@ if TYPE_CHECKING:
     from insiren.fit.landscape import landscape as landscape
     from insiren.fit.likelihood_profile import profile_likelihood as profile_likelihood
     from insiren.fit.optimise import fit as fit
+    from insiren.fit.peak_fit import PeakFit as PeakFit
     from insiren.fit.posterior import posterior as posterior
     from insiren.fit.result import Fit as Fit
+    from insiren.fit.swarm import Baseline as Baseline
+    from insiren.fit.swarm import baseline as baseline
     from insiren.fit.systematics import systematics as systematics
     from insiren.forward import Bins as Bins
     from insiren.forward import Forward as Forward

@@ -15,6 +15,7 @@ from insiren.cli.session import (
     Json,
     Seed,
     Timer,
+    UsageError,
     assumptions,
     check_file,
     check_folder,
@@ -57,6 +58,12 @@ SigmaMax = Annotated[
     float | None,
     typer.Option("--sigma-max", min=0, help="Leave out pixels with larger σ; by default as the reader advises."),
 ]
+Assignment = Annotated[
+    str, typer.Option("--assignment", help="Of peaks to modes: nearest, or the strongest within the window.")
+]
+Baseline = Annotated[
+    bool, typer.Option("--baseline", help="Beside it the usual way: peaks picked from the maps, and a particle swarm.")
+]
 Refine = Annotated[int, typer.Option("--refine", min=1, help="Factor on the quadrature nodes of the Q broadening.")]
 Smear = Annotated[
     float | None, typer.Option("--smear", min=0, help="Smear images along the path, σ in pixels (the paper: 5).")
@@ -81,6 +88,8 @@ class Wishes(NamedTuple):
     sigma_max: float | None
     refine: int
     smear: float | None
+    assignment: str
+    baseline: bool
     seed: int
     hints: dict[str, Any]
 
@@ -110,6 +119,8 @@ def fit(
     sigma_max: SigmaMax = None,
     refine: Refine = 1,
     smear: Smear = None,
+    assignment: Assignment = "nearest",
+    baseline: Baseline = False,
     systematics: Systematics = False,
     posterior: Posterior = False,
     seed: Seed = 0,
@@ -123,9 +134,9 @@ def fit(
     check_folder(out)
     check_file(json_, out)
     wishes = _wished(locals())
-    result, timer, sets = _fit(forward, data, wishes)
+    result, timer, sets, beside = _fit(forward, data, wishes)
     result = ascertain(result, sets, timer, systematics, posterior, seed)
-    content = deliver(result, timer, out, assumptions(sets))
+    content = deliver(result, timer, out, assumptions(sets), beside)
     write_json(content, json_)
     if str(json_) != "-":
         print_fit(content)
@@ -133,10 +144,12 @@ def fit(
         print(f"report: {out / 'report.html'}")
 
 
-def _fit(forward: str, data: list[Path], wishes: Wishes) -> tuple[Any, Timer, list[Any]]:
-    """The answer, the times it took and the data sets; the options as the command line gives them."""
+def _fit(forward: str, data: list[Path], wishes: Wishes) -> tuple[Any, Timer, list[Any], dict[str, dict[str, Any]]]:
+    """The answer, the times it took, the data sets, and what stands beside the fit; the options as given."""
     with Timer() as timer:
         timer("read", 0.0)
+        if wishes.baseline and wishes.each:
+            raise UsageError("The baseline has one value of each parameter for all data sets; leave --each out.")
         sets = read_all(data, wishes.hints)
         source = load_forward(forward, wishes.refine)
         fixed = numbers(wishes.fix, "--fix")
@@ -174,12 +187,23 @@ def _fit(forward: str, data: list[Path], wishes: Wishes) -> tuple[Any, Timer, li
             each=wishes.each,
             weights=wishes.weights,
             robust=wishes.robust,
+            assignment=wishes.assignment,  # type: ignore[arg-type]
         )
-    return result, timer, sets
+        beside = {}
+        if wishes.baseline:
+            from insiren.fit.swarm import baseline
+
+            ties = pairs(wishes.tie, "--tie")
+            found = baseline(source, sets, wishes.free, fixed, bounds, ties, seed=wishes.seed, progress=timer)
+            beside["baseline"] = found.to_dict()
+    return result, timer, sets, beside
 
 
-def deliver(result: Any, timer: Timer, out: Path, assumed: dict[str, list[str]]) -> dict[str, Any]:
+def deliver(
+    result: Any, timer: Timer, out: Path, assumed: dict[str, list[str]], beside: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Writes fit.json and report.html as one folder; the content of the first."""
+    extra = {"assumed": assumed, **(beside or {})}
     from insiren.fit.landscape import around
     from insiren.report import report, save_fit
 
@@ -188,10 +212,8 @@ def deliver(result: Any, timer: Timer, out: Path, assumed: dict[str, list[str]])
         landscape = around(result, progress=timer) if len(result.names) > 1 else None
         timer("report", 0.0)
         with whole_folder(out) as folder:
-            report(
-                result, folder / "report.html", landscape=landscape, facts=facts(timer.seconds) | {"assumed": assumed}
-            )
-            made = facts(timer.seconds) | {"assumed": assumed}
+            report(result, folder / "report.html", landscape=landscape, facts=facts(timer.seconds) | extra)
+            made = facts(timer.seconds) | extra
             save_fit(result, folder / "fit.json", made)
     return result.to_dict() | made
 
@@ -203,7 +225,12 @@ def print_fit(content: dict[str, Any]) -> None:
         print(f"{name:<10} {rounded(entry['value'], entry['error'])} {entry['unit']}{note}")
     pearson, starts = content["objective"] == "pearson", content["starts"]
     quality = f"1 − r {content['objective_value']:.4g}" if pearson else f"χ²/ν {content['chi2_reduced']:.4g}"
-    print(f"{quality}, {content['n_data']:,} pixels; {starts['agree']} of {starts['n']} raw starts agree")
+    listed = len(content.get("peaks", []))
+    what = "peaks" if listed == content["n_data"] else f"pixels and peaks ({listed})" if listed else "pixels"
+    print(f"{quality}, {content['n_data']:,} {what}; {starts['agree']} of {starts['n']} raw starts agree")
+    if other := content.get("baseline"):
+        found = ", ".join(f"{n} {e['value']:.4g}" for n, e in other["parameters"].items() if not e["fixed"])
+        print(f"{other['method']}: {found}; R {other['R']:.3g} of {other['n_peaks']} peaks")
     for line in [*content["identifiability"], *content["warnings"]]:
         say(f"note: {line}")
 
@@ -231,6 +258,7 @@ def landscape(
     sigma_max: SigmaMax = None,
     refine: Refine = 1,
     smear: Smear = None,
+    assignment: Assignment = "nearest",
     minimise: Minimise = False,
     seed: Seed = 0,
     json_: Json = None,
@@ -242,8 +270,8 @@ def landscape(
     """
     check_folder(out)
     check_file(json_, out)
-    wishes = _wished(locals())
-    result, timer, _ = _fit(forward, data, wishes)
+    wishes = _wished(locals() | {"baseline": False})
+    result, timer, *_ = _fit(forward, data, wishes)
     from insiren.fit.landscape import over_bounds
     from insiren.report import landscape_figure
 

@@ -39,19 +39,22 @@ def answer_at(
     width = choice.upper - choice.lower
     edge = (theta - choice.lower < _EDGE * width) | (choice.upper - theta < _EDGE * width)
     residual, J = problem.jacobian(theta)
-    n_data = sum(int(m.used.sum()) for m in maps)
+    n_data = sum(int(m.used.sum()) for m in maps) + problem.n_peaks
     taken = 0.0 if kind == "pearson" else sum(nuisance(t) for t in problem.data)
     freedom = max(1.0, n_data - taken - int(np.sum(~edge)))
-    pixels = residual[: sum(t.pixels for t in problem.data)]  # without the penalties of a background
-    covariance, noise = _covariance(J, edge, problem.widen * float(pixels @ pixels), freedom, kind)
+    pixels, peaks = problem.observed(residual)  # without the penalties of a background
+    of_pixels, of_peaks = problem.observed(J)
+    square = problem.widen * float(pixels @ pixels) + float(peaks @ peaks)
+    covariance, noise = _covariance(J, edge, square, freedom, kind)
     check = polished(problem, theta, maps, noise)
     if check is not None:  # a shift of the surrogate is an error of the answer, fully correlated in all parameters
         shift = np.where(np.isfinite(np.diag(covariance)), list(check["shift"].values()), 0.0)
         covariance = covariance + np.outer(shift, shift)
     models = [profile(S, t) for S, t in zip(problem.spectra(theta), problem.data, strict=True)]
-    objective = float(pixels @ pixels)
+    misfit = float(pixels @ pixels)
     if kind == "poisson":
-        objective = sum(deviance(m, p) for m, p in zip(maps, models, strict=True))
+        misfit = sum(deviance(m, p) for m, p in zip(maps, models, strict=True))
+    objective = misfit + float(peaks @ peaks)
     return Fit(
         parameters=choice.free,
         fixed=choice.fixed,
@@ -70,7 +73,7 @@ def answer_at(
         maps=tuple(Map(m, np.asarray(t.intensity), p) for m, t, p in zip(maps, problem.data, models, strict=True)),
         surrogate_check=check,
         problem=problem,
-        identified=identify(choice.names, {p.name: p.unit for p in choice.free}, covariance, J[: len(pixels)], maps),
+        identified=identify(choice.names, {p.name: p.unit for p in choice.free}, covariance, of_pixels, maps, of_peaks),
     )
 
 

@@ -30,6 +30,7 @@ def identify(
     covariance: np.ndarray,
     J: np.ndarray,
     maps: Sequence[Measured],
+    of_peaks: np.ndarray | None = None,
 ) -> tuple[str, ...]:
     """In words: combinations that are determined, those that are not, and which pixels would decide.
 
@@ -39,6 +40,7 @@ def identify(
         covariance: of the free parameters, in their units, shape (p, p); NaN for those without an error.
         J: derivatives of the residuals of all pixels of all data sets, shape (d, p).
         maps: the data sets, in the order of the residuals.
+        of_peaks: derivatives of the residuals of peaks, shape (n, p).
 
     Returns:
         Sentences; none where every parameter is known about as well as any combination.
@@ -73,8 +75,15 @@ def identify(
     for k in weak:
         direction = np.zeros(len(names))
         direction[known] = vectors[:, k] * sigma
-        if where := _listed(regions((J @ direction) ** 2, maps)):
-            about = _combination(chosen, units, vectors[:, k] / sigma, C).split(" (")[0]
+        if not maps:
+            continue
+        information = (J @ direction) ** 2
+        share = 0.0 if of_peaks is None else float(np.sum((of_peaks @ direction) ** 2))
+        share /= (information.sum() + share) or 1.0
+        about = _combination(chosen, units, vectors[:, k] / sigma, C).split(" (")[0]
+        if share > _WORTH:
+            said.append(f"Of what these data say about {about}, {100 * share:.0f} % is in the lists of peaks.")
+        elif where := _listed(regions(information, maps)):
             said.append(f"What these data say about {about} they say {where}: more counts there would decide it.")
     return tuple(said)
 

@@ -10,15 +10,19 @@ from typing import NamedTuple
 import numpy as np
 import scipp as sc
 
+from insiren.data.peaks import is_peaks
 from insiren.data.spectrum import Measured
 from insiren.errors import FitError
 from insiren.fit.answer import answer_at
+from insiren.fit.assignment import Rule
 from insiren.fit.beside import Beside
 from insiren.fit.choice import choose, merged
 from insiren.fit.descent import BATCH, RATE, STEPS
 from insiren.fit.descent import descend as descend_like_the_paper
 from insiren.fit.marquardt import Settings, descend
 from insiren.fit.objective import Kind
+from insiren.fit.peak_fit import fit_peaks, refuse_intensities, refuse_options, with_peaks
+from insiren.fit.peaks import JointProblem, joined, peak_set
 from insiren.fit.problem import Normal, Problem
 from insiren.fit.result import Fit
 from insiren.fit.search import AGREE, Progress, search
@@ -56,13 +60,14 @@ def fit(
     weights: str = "data",
     robust: bool = False,
     template: Data | None = None,
+    assignment: Rule = "nearest",
 ) -> Fit:
     """The parameters of a Forward that describe data sets best, jointly, with errors.
 
     Args:
         forward: what simulates: the exact simulator, a surrogate or a user's theory. Or pairs of a Forward and its
             data, for data of different instruments; parameters of one name are shared.
-        data: one data set or several; left out where pairs are given.
+        data: one data set or several, spectra and lists of peaks; left out where pairs are given.
         objective: "gaussian" (1/σ² of the data), "poisson" (counts) or "pearson" (the paper's);
             by default Poisson where every data set holds counts, else Gaussian.
         background: "per-energy" (one free value an energy row and data set), "smooth" (a smooth function of the energy
@@ -80,8 +85,10 @@ def fit(
         progress: told the stage and the fraction of it that is done.
         each: parameters of which every data set has its own, called NAME[1], NAME[2], …; freed unless fixed or tied.
         weights: "data" for the σ of the data, "model" for those that the model's intensity would have; see `weights`.
-        robust: whether residuals follow Student's t with 4 degrees of freedom, so that outliers count less.
+        robust: whether residuals follow Student's t with 4 degrees of freedom, so that outliers count less; those of
+            peaks stay Gaussian.
         template: spectra for a background "template", in place of a file.
+        assignment: of observed peaks to modes, "nearest" or "strongest" (see `assigned`).
 
     Raises:
         FitError: nothing to fit, or no parameters in the bounds have a spectrum.
@@ -89,6 +96,13 @@ def fit(
     """
     progress("read", 0.0)
     sources, sets = _paired(forward, data)
+    knows, lists = _of_lists(sources, sets)
+    if lists:
+        refuse_options(objective, preset)
+    sources, sets = _of_maps(sources, sets)
+    if lists and not sets:
+        refuse_intensities(each, weights, robust, template is not None)
+        return fit_peaks(knows, lists, free, fixed, bounds, ties, starts, seed, assignment, progress)
     if preset == "paper":
         objective, background = objective or "pearson", "savgol" if background == "per-energy" else background
     if template is not None:
@@ -104,6 +118,8 @@ def fit(
     forwards = () if all(one is sources[0] for one in sources) and not choice.each else tuple(ready)
     prepared = forwards or (ready[0],) * len(maps)
     problem = Problem(ready[0], prepared, tuple(m.points for m in maps), targets, choice, kind, forwards)
+    if lists:
+        problem = joined(problem, tuple(peak_set(one) for one in lists), assignment, knows)
     if preset == "paper":
         return _paper(problem, maps, background, starts, seed, remarks, progress)
     soon: list[Future[Ready]] = []
@@ -116,6 +132,8 @@ def fit(
     theta, problem = _refine(problem, found.minima, noises, soon[0], progress)
     progress("errors", 0.0)
     answer = answer_at(problem, theta, maps, background, (starts, found.agree))
+    if isinstance(problem, JointProblem):
+        answer = with_peaks(answer, problem)
     progress("errors", 1.0)
     settings = {"seed": seed, "preset": None, "weights": weights, "robust": robust, "each": list(choice.each)}
     return dataclasses.replace(answer, warnings=remarks, settings=settings)
@@ -132,6 +150,20 @@ def _paired(forward: Forward | Pairs, data: Data | None) -> tuple[list[Forward],
         raise FitError("With pairs of a Forward and its data there can be no data besides; put them into a pair.")
     pairs = [(one, some) for one, its in forward for some in _listed(its)]
     return [one for one, _ in pairs], [some for _, some in pairs]
+
+
+def _of_lists(sources: list[Forward], sets: list[sc.DataArray]) -> tuple[Forward, list[sc.DataArray]]:
+    """The lists of peaks, and the Forward that is to know their modes."""
+    found = [(source, one) for source, one in zip(sources, sets, strict=True) if is_peaks(one)]
+    if any(source is not found[0][0] for source, _ in found):
+        raise FitError("Lists of peaks are fitted by the modes of one Forward; put all of them into one pair.")
+    return (found[0][0] if found else sources[0]), [one for _, one in found]
+
+
+def _of_maps(sources: list[Forward], sets: list[sc.DataArray]) -> tuple[list[Forward], list[sc.DataArray]]:
+    """The data sets that are no lists of peaks, and the Forward of each."""
+    found = [(source, one) for source, one in zip(sources, sets, strict=True) if not is_peaks(one)]
+    return [source for source, _ in found], [one for _, one in found]
 
 
 def _listed(data: Data) -> list[sc.DataArray]:

@@ -103,7 +103,7 @@ def posterior(
 
     Args:
         fit: an answer by likelihood, no free parameter at a bound or without effect.
-        method: "importance" or "nuts"; by default NUTS on a surrogate, importance otherwise.
+        method: "importance" or "nuts"; by default NUTS on a surrogate, importance otherwise and for lists of peaks.
         samples: how many; of NUTS, over all chains.
         seed: of the random numbers.
         progress: told the stage and the fraction of it that is done.
@@ -115,9 +115,15 @@ def posterior(
         raise FitError("The Pearson objective is no likelihood, so it has no posterior; fit with --objective gaussian.")
     if loose := [n for n in fit.names if fit.errors[n] is None]:
         raise FitError(f"{', '.join(loose)} ended at a bound or without effect; fix it before sampling the posterior.")
-    method = method or ("importance" if fit.problem.forward.exact is None else "nuts")
+    peaks = fit.problem.n_peaks
+    method = method or ("importance" if peaks or fit.problem.forward.exact is None else "nuts")
     if method not in get_args(Method):
         raise FitError(f"There is no method {method!r}; choose one of {', '.join(get_args(Method))}.")
+    if peaks and method == "nuts":
+        raise FitError(
+            "Where the assignment of a peak changes, its residual has a kink, which NUTS cannot follow; sample the "
+            "posterior of a fit with lists of peaks by importance."
+        )
     found = (_importance if method == "importance" else _nuts)(fit, samples, seed, progress)
     return dataclasses.replace(fit, posterior=found)
 
@@ -133,7 +139,7 @@ def log_density(fit: Fit, problem: Problem, theta: np.ndarray) -> float:
     if problem.kind != "poisson":
         return -0.5 * problem.objective(theta) / fit.noise
     models = [profile(S, t) for S, t in zip(problem.spectra(theta), problem.data, strict=True)]
-    value = sum(deviance(m.measured, p) for m, p in zip(fit.maps, models, strict=True))
+    value = sum(deviance(m.measured, p) for m, p in zip(fit.maps, models, strict=True)) + problem.besides(theta)
     return -0.5 * value / fit.noise if np.isfinite(value) else -np.inf
 
 

@@ -69,6 +69,23 @@ class Problem(eqx.Module):
         part = self.choice.part(which, self.sources[which])
         return part.names.values(jnp.asarray(theta)[part.index], part.constant)
 
+    @property
+    def n_peaks(self) -> int:
+        """Residuals besides those of the maps; they are the last."""
+        return 0
+
+    def observed(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The residuals, or rows of their derivatives, of pixels and those of peaks, without those of penalties."""
+        return rows[: sum(t.pixels for t in self.data)], rows[len(rows) - self.n_peaks :]
+
+    def besides(self, theta: np.ndarray) -> float:
+        """Σ r² at θ of what is no map."""
+        return 0.0
+
+    def chosen(self, choice: Choice) -> Problem:
+        """The same problem with another choice of parameters."""
+        return dataclasses.replace(self, choice=choice)
+
     def near(self, theta: np.ndarray) -> Problem:
         """The same problem with the Forwards prepared for their points at parameters near θ."""
         each = enumerate(zip(self.sources, self.points, strict=True))

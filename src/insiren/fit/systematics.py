@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 import scipp as sc
 
+from insiren.data.peaks import is_peaks
 from insiren.errors import FitError, InsirenError
 from insiren.fit.result import Fit
 from insiren.fit.settle import Settled, settle
@@ -103,7 +104,7 @@ def systematics(
 
     Args:
         fit: an answer by likelihood.
-        data: the data sets that it was fitted to, in their order.
+        data: the data sets that it was fitted to, in their order; lists of peaks among them stay as they are.
         progress: told the stage and the fraction of it that is done.
 
     Raises:
@@ -111,7 +112,9 @@ def systematics(
     """
     if fit.objective == "pearson":
         raise FitError("The Pearson objective has no σ to compare shifts with; fit with --objective gaussian.")
-    sets = [data] if isinstance(data, sc.DataArray) else list(data)
+    if not fit.maps:
+        raise FitError("The choices that are varied are those of spectra, and this fit has lists of peaks alone.")
+    sets = [one for one in ([data] if isinstance(data, sc.DataArray) else data) if not is_peaks(one)]
     if [one.name for one in sets] != [m.measured.name for m in fit.maps]:
         raise FitError(
             f"The fit is of {', '.join(m.measured.name for m in fit.maps)}, the data are "
@@ -141,7 +144,7 @@ def _row(fit: Fit, variant: Variant) -> Row:
     errors = {name: fit.errors[name] for name in fit.names}
     noise = fit.noise
     if variant.part:
-        noise = max(1.0, found.objective / sum(int(m.used.sum()) for m in variant.maps))
+        noise = max(1.0, found.objective / (sum(int(m.used.sum()) for m in variant.maps) + problem.n_peaks))
     return Row(
         kind=variant.kind,
         what=variant.what,
@@ -159,7 +162,7 @@ def _settled(problem: Any, start: np.ndarray, variant: Variant, noise: float) ->
     if not np.isfinite(problem.objective(start)):
         raise FitError("there is no spectrum at the answer.")
     found = settle(problem, start, variant.maps, noise=noise)
-    terms = dataclasses.replace(problem, data=found.problem.data)
+    terms = dataclasses.replace(problem, data=found.problem.data) if variant.maps else problem
     return terms.objective(start), found
 
 

@@ -10,8 +10,9 @@ import scipp as sc
 
 from insiren.data.background import savgol_background, smooth_basis
 from insiren.data.spectrum import Measured, measured
-from insiren.errors import InsirenError
+from insiren.errors import FitError, InsirenError
 from insiren.fit.objective import Target, reweighted, target
+from insiren.fit.peaks import JointProblem, PeakProblem
 from insiren.fit.problem import Problem
 from insiren.fit.result import Fit
 from insiren.instrument.exact import Exact
@@ -37,7 +38,7 @@ class Variant:
 
     kind: str
     what: str
-    problem: Problem
+    problem: Problem | PeakProblem
     maps: list[Measured]
     part: bool = False
     counts: bool = True
@@ -167,7 +168,7 @@ def _widths(fit: Fit) -> Iterator[Variant]:
             continue  # its derivative vanishes at 0, and another quadrature would be needed
         freed = dataclasses.replace(p, value=start, free=True)
         other = dataclasses.replace(choice, free=(*choice.free, freed), fixed=tuple(fixed.items()))
-        yield Variant("width", f"{p.name} free", dataclasses.replace(fit.problem, choice=other), _maps(fit))
+        yield Variant("width", f"{p.name} free", fit.problem.chosen(other), _maps(fit))
 
 
 def _quadrature(fit: Fit) -> Iterator[Variant]:
@@ -184,6 +185,8 @@ def _quadrature(fit: Fit) -> Iterator[Variant]:
 
 def _halves(fit: Fit) -> Iterator[Variant]:
     """The lower and upper half of the pixels along ω, and the first and second half along Q."""
+    if fit.problem.n_peaks:
+        raise FitError("Halves along ω and Q: a list of peaks belongs to neither, so none is fitted alone.")
     maps = _maps(fit)
     omega = np.concatenate([np.asarray(m.points.omega)[m.used] for m in maps])
     middle = float(np.median(omega))
@@ -199,12 +202,15 @@ def _halves(fit: Fit) -> Iterator[Variant]:
 
 
 def _sets(fit: Fit) -> Iterator[Variant]:
-    """Each data set alone."""
-    if len(fit.maps) < 2:
+    """Each data set alone, and all lists of peaks."""
+    joint = isinstance(fit.problem, JointProblem)
+    if len(fit.maps) + joint < 2:
         return
     for n, one in enumerate(fit.maps):
         keep = [np.full(len(m.used), k == n) for k, m in enumerate(_maps(fit))]
         yield from _part(fit, "data sets", f"{one.measured.name} alone", keep)
+    if isinstance(fit.problem, JointProblem):
+        yield Variant("data sets", "lists of peaks alone", fit.problem.peaks, [], part=True)
 
 
 def _part(fit: Fit, kind: str, what: str, keep: list[np.ndarray]) -> Iterator[Variant]:
@@ -213,5 +219,6 @@ def _part(fit: Fit, kind: str, what: str, keep: list[np.ndarray]) -> Iterator[Va
     data: tuple[Target, ...] = tuple(
         reweighted(t, np.where(m.used, np.asarray(t.weight), 0.0)) for m, t in zip(maps, fit.problem.data, strict=True)
     )
+    problem = fit.problem.maps if isinstance(fit.problem, JointProblem) else fit.problem
     if any(m.used.any() for m in maps):
-        yield Variant(kind, what, dataclasses.replace(fit.problem, data=data), maps, part=True)
+        yield Variant(kind, what, dataclasses.replace(problem, data=data), maps, part=True)

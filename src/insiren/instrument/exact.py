@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float
 
 from insiren.errors import ModelError, UnstableStructure
 from insiren.forward import POINT, Bins, Forward, Parameter, Parameters, Points
-from insiren.instrument import powder
+from insiren.instrument import deposit, powder
 from insiren.instrument.grid import RANGE, SharedGrid, shared_grid
 from insiren.instrument.integral import Integral, integral
 from insiren.instrument.kinematics import kf_over_ki
@@ -43,6 +43,9 @@ _ZERO_MODE = 1e-4  # of the largest energy: the shift that lifts a zero mode lea
 _DRAFT_NODES = 6  # even, so that no node sits on a Goldstone point
 _BIN_NODES = 3  # along each edge of a bin in Q, where nodes share no grid
 _PLANNED_Q = 8  # |Q| of a powder at which its average must stand still
+_RESOLVED = 64  # energies at which the finest resolution is sought
+_GATHERED = (64, 4096)  # fewest and most energies of a grid that lines are gathered on
+_GATHERED_DRAFT = 256  # the same for a search
 _CHUNK = 2048  # wavevectors at once, which bounds the memory
 _CHUNK_PIXELS = 2**16  # pixels summed at once: 0.5 MiB, so that the derivatives of four parameters stay in the caches
 _CHUNK_LINES = 2_000_000  # pixels times lines gathered at once, which bounds the memory
@@ -58,12 +61,16 @@ class Exact(Forward):
         refine: factor on the nodes of the Q broadening, of bins and of powder averages.
         own_nodes: nodes along each axis for wavevectors without a shared grid.
         rings: of directions in a powder average.
+        octant: whether an eighth of the directions of a powder stands for all; None to find out.
+        gathered: energies of the grid on which the lines of a powder are gathered; 0 to keep each.
     """
 
     model: Model = eqx.field(static=True)
     refine: int = eqx.field(static=True, default=1)
     own_nodes: int = eqx.field(static=True, default=OWN_NODES)
     rings: int = eqx.field(static=True, default=powder.FIRST_RINGS)
+    octant: bool | None = eqx.field(static=True, default=None)
+    gathered: int = eqx.field(static=True, default=0)
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -72,9 +79,9 @@ class Exact(Forward):
     @property
     def draft(self) -> Exact:
         """The same with fewer nodes."""
-        return dataclasses.replace(
-            self, refine=1, own_nodes=min(self.own_nodes, _DRAFT_NODES), rings=2 * powder.FIRST_RINGS
-        )
+        gathered = 0 if self.model.scattering.damping is not None else _GATHERED_DRAFT
+        own = min(self.own_nodes, _DRAFT_NODES)
+        return dataclasses.replace(self, refine=1, own_nodes=own, rings=powder.FIRST_RINGS, gathered=gathered)
 
     def given(self, fixed: Mapping[str, float]) -> Exact:
         """The same for fixed parameters: without Q broadening there is one node."""
@@ -116,13 +123,25 @@ class Exact(Forward):
         few = points
         if points.is_table:
             few = points.columns(np.unique(np.linspace(0, len(points.hkl) - 1, _PLANNED_Q).round().astype(int)))
-        last, plan = None, self
+        last, plan = None, self._gathering(params, few)
         while plan.rings <= powder.MOST_RINGS:
             now = np.asarray(_compiled_spectrum(plan, params, few))
             if last is not None and np.max(np.abs(now - last)) <= powder.TOLERANCE * np.max(np.abs(now)):
                 break
             last, plan = now, dataclasses.replace(plan, rings=int(np.ceil(plan.rings * powder.GROWTH)))
         return dataclasses.replace(plan, rings=min(plan.rings, powder.MOST_RINGS) * self.refine)
+
+    def _gathering(self, params: Parameters, points: Points) -> Exact:
+        """The same on an octant where one is enough, with lines gathered where no tail of theirs reaches far."""
+        plain = dataclasses.replace(self, gathered=0)
+        if self.model.scattering.damping is not None:
+            return plain
+        E = np.asarray(_lines_of(plain, params, jnp.asarray(points.Q_abs))[0])
+        finest = float(np.min(np.asarray(self.fwhm(params, jnp.linspace(np.min(E), np.max(E), _RESOLVED)))))
+        if not np.isfinite(finest) or finest <= 0:
+            return plain
+        wanted = deposit.PER_FWHM * np.ptp(E) / finest
+        return dataclasses.replace(plain, gathered=1 << int(np.ceil(np.log2(np.clip(wanted, *_GATHERED)))))
 
     @property
     def parallel(self) -> bool:
@@ -200,6 +219,10 @@ class Exact(Forward):
         return kf_over_ki(omega, Ei) if self.model.scattering.kf_over_ki and Ei is not None else 1.0
 
     @property
+    def _octant(self) -> bool:
+        return powder.has_octant(self.model) if self.octant is None else self.octant
+
+    @property
     def _own(self) -> int:
         return self.own_nodes * self.refine if self.own_nodes > 1 else 1
 
@@ -212,7 +235,12 @@ class Exact(Forward):
     def _nodes(self, points: Points) -> int:
         """Wavevectors at which magnons are wanted for each of the points'."""
         if points.Q_abs is not None:
-            return 2 * self.rings**2 * (_BIN_NODES * self.refine if points.bins.Q_abs > 0 else 1)
+            return (
+                2
+                * self.rings**2
+                // (8 if self._octant else 1)
+                * (_BIN_NODES * self.refine if points.bins.Q_abs > 0 else 1)
+            )
         over = integral(self.model)
         views = 1 if over is None else len(over.offsets)
         bins = (_BIN_NODES * self.refine) ** len(points.bins.hkl)
@@ -238,12 +266,21 @@ class Exact(Forward):
         E, I = E.reshape(shape), I.reshape(shape)
         variance = jnp.zeros_like(E)
         if E.shape[2] > 1:
-            neighbours = powder.beside if place.ndim == 1 else functools.partial(own_neighbours, axes=grid.ndim - 3)
+            neighbours = (
+                functools.partial(powder.beside, octant=self._octant)
+                if place.ndim == 1
+                else functools.partial(own_neighbours, axes=grid.ndim - 3)
+            )
             beside = (neighbours(x) for x in (E, I))
             together = 1 if place.ndim == 1 else self._together
             E, I, variance = patch_moments(E, I, zip(*beside, strict=True), together)
-        fwhm = with_patch(self.fwhm(params, E), variance)
         I = I * weight.reshape(-1, *shape[2:-1], 1)
+        if place.ndim == 1 and self.gathered:
+            energies, weights, spread = (x.reshape(len(place), -1) for x in (E, I, variance))
+            typical = jnp.min(self.fwhm(params, jnp.stack([jnp.min(E), jnp.max(E)])))
+            E, I, variance = (x[:, None] for x in deposit.deposited(energies, weights, spread, typical, self.gathered))
+            return E, I, with_patch(self.fwhm(params, E), variance)
+        fwhm = with_patch(self.fwhm(params, E), variance)
         return tuple(  # type: ignore[return-value]
             jnp.moveaxis(x.reshape(len(place), -1, views, x.shape[-1] // views), 2, 1).reshape(len(place), views, -1)
             for x in (E, I, fwhm)
@@ -255,7 +292,7 @@ class Exact(Forward):
         if place.ndim == 1:
             across, share = _legendre([bins.Q_abs] if bins.Q_abs > 0 else [], count)
             length = place[:, None] + across.sum(-1)
-            towards, even = powder.directions(self.rings)
+            towards, even = powder.directions(self.rings, self._octant)
             hkl = jnp.asarray(towards @ np.linalg.inv(lattice(self.model).reciprocal))
             return length[..., None, None, None] * hkl, jnp.asarray(share[:, None, None] * even)
         axes = self.model.instrument.q_axes
@@ -310,6 +347,11 @@ class Exact(Forward):
         except UnstableStructure as error:
             return error
         return super().explain(params, points)
+
+
+@eqx.filter_jit
+def _lines_of(forward: Exact, params: Parameters, place: Array) -> Lines:
+    return forward.lines(params, place)
 
 
 @eqx.filter_jit

@@ -15,9 +15,11 @@ from types import MappingProxyType
 from typing import Any
 
 from insiren.fit.landscape import Landscape
+from insiren.fit.peak_fit import PeakFit
 from insiren.fit.result import Fit
 from insiren.forward import Parameter
 from insiren.report import certainty, charts, look, words
+from insiren.report.peaks import by_list, peak_plot, peak_rows
 from insiren.report.saved import write
 from insiren.report.spectra import Spectrum, cuts, dispersion, maps, named_points, point_plot, spectra
 
@@ -34,7 +36,8 @@ def report(
         path: of the page; an existing one is replaced, all at once.
         landscape: of two of its parameters, to be drawn with the ellipse of the covariance.
         facts: what the fit does not know: "date" (text; by default today), "assumed" (what the
-            readers assumed: lines, or lines by data set), "seconds" (by stage), and anything
+            readers assumed: lines, or lines by data set), "seconds" (by stage), "baseline" (what peaks and
+            a particle swarm find, as `Baseline.to_dict` gives it), and anything
             else worth recording, such as "seed" or "command".
 
     Returns:
@@ -50,15 +53,17 @@ def report(
             _parameters(fit),
             _warnings(fit),
             *_data(fit, shown),
+            *_peaks(fit),
             _certainty(fit, landscape),
             _systematics(fit),
             _posterior(fit),
-            _residuals(fit, shown),
+            _residuals(fit, shown) if shown else "",
             _surrogate(fit),
+            _baseline(fit, facts),
             _assumed(fit, facts),
             _made(fit, facts),
         ]
-    title = f"{fit.description.get('model', 'model')}: fit of {', '.join(s.name for s in shown)}"
+    title = f"{fit.description.get('model', 'model')}: fit of {', '.join(words.data_names(fit))}"
     return write(path, _page(title, sections).encode())
 
 
@@ -75,7 +80,7 @@ def _page(title: str, sections: Iterable[str]) -> str:
 
 def _header(fit: Fit, facts: Mapping[str, Any]) -> str:
     date = facts.get("date") or f"{datetime.date.today():%d %B %Y}".lstrip("0")
-    names = ", ".join(m.measured.name for m in fit.maps)
+    names = ", ".join(words.data_names(fit))
     return (
         '<header>\n<p class="kind">insiren · spin Hamiltonian from a measured spectrum</p>\n'
         f"<h1>{escape(str(fit.description.get('model', 'model')))}</h1>\n"
@@ -143,6 +148,19 @@ def _data(fit: Fit, shown: list[Spectrum]) -> Iterable[str]:
     for one in shown:
         figures = _images(fit, one) if one.is_image else _points(one)
         yield f"<section>\n<h2>{escape(one.name)}</h2>\n{figures}</section>"
+
+
+def _peaks(fit: Fit) -> Iterable[str]:
+    for name, listed in by_list(fit.peaks if isinstance(fit, PeakFit) else ()).items():
+        drawn = _figure(
+            look.embedded(peak_plot(listed)),
+            f"{name}: observed peaks and calculated modes, peak by peak",
+            "Above: observed energies with their σ, and as dashes the modes that they were assigned to. Below: what is "
+            "left over, in σ.",
+            wide=True,
+        )
+        head = ("Q (r.l.u.)", "Observed (meV)", "Mode (meV)", "Mode number", "Off by (σ)")
+        yield f"<section>\n<h2>{escape(name)}</h2>\n{drawn}{_table(head, peak_rows(listed))}\n</section>"
 
 
 def _images(fit: Fit, one: Spectrum) -> str:
@@ -291,6 +309,28 @@ def _surrogate(fit: Fit) -> str:
         )
     table = _table(("Parameter", "Surrogate", "Exact", "Shift in errors"), rows)
     return f"<section>\n<h2>Surrogate against exact simulator</h2>\n<p>{escape(said)}</p>\n{table}\n</section>"
+
+
+def _baseline(fit: Fit, facts: Mapping[str, Any]) -> str:
+    other = facts.get("baseline")
+    if not other:
+        return ""
+    units = {p.name: p.unit for p in fit.parameters}
+    rows = []
+    for name, entry in other["parameters"].items():
+        if entry["fixed"] or name not in fit.names:
+            continue
+        error, value = fit.errors.get(name), float(entry["value"])
+        off = f"{(value - fit.values[name]) / error:+.2g}".replace("-", "−") if error else ""
+        label = f"{name} ({units[name]})" if units.get(name) else name
+        rows.append((label, words.value_text(fit.values[name], error), words.rounded(value, error)[0], off))
+    said = (
+        f"The usual way: {other['n_peaks']} peaks picked from the maps, their modes by SpinW's rule, and a swarm of "
+        f"{other['particles']} particles over {other['iterations']} iterations. Its R-value, the root of the mean "
+        f"squared distance in σ, is {other['R']:.3g}. It gives no errors."
+    )
+    table = _table(("Parameter", "This fit", "Peaks and swarm", "Difference in errors"), rows)
+    return f"<section>\n<h2>Beside it: peaks and a particle swarm</h2>\n<p>{escape(said)}</p>\n{table}\n</section>"
 
 
 def _assumed(fit: Fit, facts: Mapping[str, Any]) -> str:

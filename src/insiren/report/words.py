@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import insiren
+from insiren.fit.peak_fit import PeakFit
 from insiren.fit.result import Fit
 
 _OBJECTIVES = {
@@ -57,10 +58,23 @@ def headline(fit: Fit) -> str:
     said = []
     for name in fit.names:
         said.append(f"{name} = {value_text(fit.values[name], fit.errors[name])}{units[name]}")
-    names = [m.measured.name for m in fit.maps]
+    names = data_names(fit)
     sets = f"{len(names)} data sets" if len(names) > 1 else f"the data set {', '.join(names)}"
     quality = f"; χ² per degree of freedom is {fit.chi2_reduced:.3g}" if fit.chi2_reduced is not None else ""
-    return f"{_listed(said)}, from {grouped(fit.n_data)} pixels of {sets}{quality}."
+    return f"{_listed(said)}, from {counted(fit)} of {sets}{quality}."
+
+
+def data_names(fit: Fit) -> list[str]:
+    """The names of the data sets of a fit, lists of peaks last."""
+    peaks = fit.peaks if isinstance(fit, PeakFit) else ()
+    return [m.measured.name for m in fit.maps] + list(dict.fromkeys(peak.data for peak in peaks))
+
+
+def counted(fit: Fit) -> str:
+    """How many pixels and peaks entered a fit."""
+    peaks = len(fit.peaks) if isinstance(fit, PeakFit) else 0
+    pixels = fit.n_data - peaks
+    return " and ".join(f"{grouped(n)} {what}" for n, what in ((pixels, "pixels"), (peaks, "peaks")) if n)
 
 
 def _listed(parts: list[str]) -> str:
@@ -173,6 +187,6 @@ def provenance(fit: Fit, facts: Mapping[str, Any]) -> list[tuple[str, str]]:
                 (f"Time to {stage}" if stage != "errors" else "Time for errors", f"{float(s):.3g} s")
                 for stage, s in value.items()
             ]
-        elif key not in ("assumed", "date"):
+        elif key not in ("assumed", "date", "baseline"):
             rows.append((key.replace("_", " ").capitalize(), plain(value)))
     return rows

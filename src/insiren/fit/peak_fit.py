@@ -1,0 +1,282 @@
+"""The fit of lists of peaks: mode energies with σ, a global search, and the answer with its covariance."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import scipp as sc
+import scipy.optimize
+from scipy.stats import qmc
+
+from insiren.errors import FitError
+from insiren.fit.answer import _EDGE, _covariance, _errors
+from insiren.fit.assignment import Rule
+from insiren.fit.identify import identify
+from insiren.fit.peaks import INSTRUMENT, JointProblem, PeakProblem, PeakSet, peak_problem, peak_set
+from insiren.fit.problem import choose
+from insiren.fit.result import Fit
+from insiren.forward import Forward
+
+_SCREENED = 256  # quasi-random points of the box
+_DESCENTS = 4  # of the best screened points, besides the raw starts
+_AGREE = 0.02  # of the width of a bound: closer counts as the same minimum
+_OUTLIER = 5.0  # σ: of Gaussian errors one peak in two million is further off
+_STANDS_OUT = 3.0  # times the spread of all peaks, which a single one must exceed besides
+_MAD = 1.4826  # σ of a Gaussian in units of its median absolute deviation
+
+Progress = Callable[[str, float], None]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Peak:
+    """An observed peak beside the mode it was assigned to.
+
+    Attributes:
+        data: name of the list.
+        hkl: wavevector in r.l.u.
+        observed: energy in meV.
+        sigma: its standard deviation in meV.
+        calculated: energy of the mode in meV.
+        mode: which one, 0 for the lowest of its wavevector.
+    """
+
+    data: str
+    hkl: tuple[float, float, float]
+    observed: float
+    sigma: float
+    calculated: float
+    mode: int
+
+    @property
+    def off(self) -> float:
+        """(observed − calculated)/σ."""
+        return (self.observed - self.calculated) / self.sigma
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PeakFit(Fit):
+    """The answer of a fit of lists of peaks, alone or with maps.
+
+    Attributes:
+        peaks: each observed peak beside its mode.
+    """
+
+    peaks: tuple[Peak, ...] = ()
+
+    @property
+    def n_data(self) -> int:
+        return super().n_data + len(self.peaks)
+
+    @property
+    def R(self) -> float:
+        """√(χ²/n), which SpinW calls the R-value.
+
+        Source: Toth and Lake, J. Phys.: Condens. Matter 27, 166002 (2015).
+        """
+        return float(np.sqrt(np.mean([peak.off**2 for peak in self.peaks])))
+
+    def _mean_residual(self) -> float:
+        return super()._mean_residual() if self.maps else 0.0  # only intensities can be lopsided
+
+    def remarks(self) -> list[str]:
+        spread = _MAD * float(np.median([abs(p.off) for p in self.peaks]))
+        far = [p for p in self.peaks if abs(p.off) > max(_OUTLIER, _STANDS_OUT * spread)]
+        return super().remarks() + [
+            f"The peak at {p.observed:g} ± {p.sigma:g} meV of {_place(p.hkl)} lies {abs(p.off):.1f} σ from its mode, "
+            f"at {p.calculated:.4g} meV. Look at it: one wrong peak can move every parameter."
+            for p in far
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        names = list(dict.fromkeys(peak.data for peak in self.peaks))
+        content = super().to_dict()
+        return content | {
+            "data": content["data"]
+            + [{"name": one, "n_data": sum(p.data == one for p in self.peaks)} for one in names],
+            "R": self.R,
+            "peaks": [dataclasses.asdict(peak) | {"hkl": list(peak.hkl)} for peak in self.peaks],
+        }
+
+
+def _place(hkl: Sequence[float]) -> str:
+    return f"({', '.join(f'{x:g}' for x in hkl)})"
+
+
+def fit_peaks(
+    forward: Forward,
+    data: Sequence[sc.DataArray] | sc.DataArray,
+    free: Sequence[str] | None = None,
+    fixed: Mapping[str, float] | None = None,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+    ties: Mapping[str, str] | None = None,
+    starts: int = 10,
+    seed: int = 0,
+    assignment: Rule = "nearest",
+    progress: Progress = lambda stage, fraction: None,
+) -> PeakFit:
+    """The parameters whose mode energies lie closest to observed peaks, in units of their σ.
+
+    Parameters of the instrument do not move a mode, so they are fixed unless the peaks depend on them.
+
+    Args:
+        forward: what calculates modes; a spectrum alone is not enough.
+        data: one list of peaks or several, as `data.peaks.peak_list` makes them.
+        free: parameters to free besides those the model frees.
+        fixed: values to fix.
+        bounds: (lower, upper) instead of the model's.
+        ties: expressions of other parameters.
+        starts: raw starts whose local descents are counted.
+        seed: of the quasi-random points.
+        assignment: "nearest" or "strongest", see `assigned`.
+        progress: told the stage and the fraction of it that is done.
+
+    Raises:
+        FitError: nothing to fit, or the structure is unstable everywhere.
+    """
+    sets = tuple(peak_set(one) for one in ([data] if isinstance(data, sc.DataArray) else data))
+    if not sets:
+        raise FitError("There is no list of peaks to fit.")
+    if starts < 1:
+        raise FitError(f"starts = {starts}: at least one is needed.")
+    held = {n: v for n, v in _without_effect(forward).items() if n not in {*(free or ()), *(ties or {})}}
+    choice = choose(forward.parameters, free, held | dict(fixed or {}), bounds, ties)
+    problem = peak_problem(forward, sets, choice, assignment)
+    theta, agree = _search(problem, starts, seed, progress)
+    progress("errors", 0.0)
+    answer = _answer(problem, theta, (starts, agree))
+    progress("errors", 1.0)
+    return dataclasses.replace(answer, settings={"seed": seed, "preset": None, "assignment": assignment})
+
+
+def refuse_options(objective: str | None, preset: str | None) -> None:
+    """Refuses what lists of peaks have no use for.
+
+    Raises:
+        FitError: a preset, or an objective that compares intensities.
+    """
+    if preset is not None:
+        raise FitError(f"The preset {preset!r} compares intensities; a list of peaks is fitted without it.")
+    if objective == "pearson":
+        raise FitError("The Pearson objective has no σ to weigh peaks against; fit them by --objective gaussian.")
+
+
+def refuse_intensities(each: Sequence[str] | None, weights: str, robust: bool, template: bool) -> None:
+    """Refuses options of intensities where there are lists of peaks alone.
+
+    Raises:
+        FitError: such an option was given.
+    """
+    given = {"each": bool(each), "weights": weights != "data", "robust": robust, "template": template}
+    if useless := [f"--{name}" for name, set_ in given.items() if set_]:
+        raise FitError(f"{', '.join(useless)} is about spectra, and there are lists of peaks alone; leave it out.")
+
+
+def with_peaks(answer: Fit, problem: JointProblem) -> PeakFit:
+    """The answer of a joint fit with each peak beside its mode."""
+    theta, parts = answer.theta, {f.name: getattr(answer, f.name) for f in dataclasses.fields(Fit)}
+    peaks = problem.peaks
+    return PeakFit(**parts, peaks=_beside(peaks.sets, peaks.energies(theta), peaks.modes(theta)))
+
+
+def _without_effect(forward: Forward) -> dict[str, float]:
+    """The free parameters of the instrument: no mode depends on them."""
+    return {p.name: p.value for p in forward.parameters if p.free and p.name in INSTRUMENT}
+
+
+def _search(problem: PeakProblem, starts: int, seed: int, progress: Progress) -> tuple[np.ndarray, int]:
+    """The best of many local minima, and how many raw starts descend to it."""
+    progress("search", 0.0)
+    choice = problem.choice
+    width = choice.upper - choice.lower
+    sobol = qmc.Sobol(len(width), rng=seed).random(max(_SCREENED, 1 << int(np.ceil(np.log2(starts)))))
+    tried = choice.lower + sobol * width
+    tried[0] = [p.value for p in choice.free]
+    values = problem.objectives(tried)
+    alive = np.flatnonzero(np.isfinite(values))
+    if not len(alive):
+        problem.forward.check(choice.values(tried[0]))
+        raise FitError(
+            f"None of {len(tried)} points within the bounds has modes at all wavevectors of the peaks: the structure "
+            "is unstable everywhere. Change the bounds or the model."
+        )
+    raw = alive[alive > 0][:starts]
+    best = [n for n in alive[np.argsort(values[alive])] if n not in raw][:_DESCENTS]
+    ends = []
+    for n, which in enumerate([*best, *raw]):
+        ends.append(descend(problem, tried[which]))
+        progress("search", (n + 1) / (len(best) + len(raw)))
+    winner = min(ends, key=problem.objective)
+    same = [bool(np.all(np.abs(end - winner) < _AGREE * width)) for end in ends[len(best) :]]
+    return winner, sum(same)
+
+
+def descend(problem: PeakProblem, start: np.ndarray) -> np.ndarray:
+    """A local minimum within the bounds, by a trust-region Gauss–Newton method.
+
+    Steps into the unstable phase, where the residual is NaN, are shortened until they stay out.
+    """
+    choice = problem.choice
+    width = choice.upper - choice.lower
+    inside = np.clip(start, choice.lower + 1e-6 * width, choice.upper - 1e-6 * width)
+    if not np.isfinite(problem.objective(inside)):
+        inside = start
+    with np.errstate(all="ignore"):
+        return scipy.optimize.least_squares(
+            problem.residual,
+            inside,
+            jac=lambda theta: problem.jacobian(theta)[1],  # type: ignore[arg-type]
+            bounds=(choice.lower, choice.upper),
+            x_scale=width,
+            xtol=1e-9,
+            ftol=1e-12,
+            gtol=None,  # type: ignore[arg-type]
+            max_nfev=100,
+        ).x
+
+
+def _answer(problem: PeakProblem, theta: np.ndarray, starts: tuple[int, int]) -> PeakFit:
+    choice = problem.choice
+    values = {name: float(value) for name, value in choice.values(theta).items()}
+    problem.forward.check({name: values[name] for name in (p.name for p in problem.forward.parameters)})
+    width = choice.upper - choice.lower
+    edge = (theta - choice.lower < _EDGE * width) | (choice.upper - theta < _EDGE * width)
+    residual, J = problem.jacobian(theta)
+    square, freedom = float(residual @ residual), max(1, len(residual) - int(np.sum(~edge)))
+    covariance, noise = _covariance(J, edge, square, freedom, "gaussian")
+    units = {p.name: p.unit for p in choice.free}
+    return PeakFit(
+        parameters=choice.free,
+        fixed=choice.fixed,
+        ties=choice.ties,
+        values=values,
+        errors=_errors(choice, theta, covariance),
+        covariance=covariance,
+        at_bound=tuple(bool(e) for e in edge),
+        description=problem.forward.describe(),
+        objective="gaussian",
+        background="none",
+        objective_value=square,
+        chi2_reduced=square / freedom,
+        noise=noise,
+        starts=starts,
+        maps=(),
+        surrogate_check=None,
+        problem=problem,  # type: ignore[arg-type]  # what a landscape asks of a problem it has
+        identified=identify(choice.names, units, covariance, J[:0], ()),
+        peaks=_beside(problem.sets, problem.energies(theta), problem.modes(theta)),
+    )
+
+
+def _beside(sets: Sequence[PeakSet], energies: np.ndarray, modes: np.ndarray) -> tuple[Peak, ...]:
+    observed = [
+        (one.name, tuple(float(x) for x in one.hkl[q]), float(E), float(s))
+        for one in sets
+        for q, E, s in zip(one.at, one.energy, one.sigma, strict=True)
+    ]
+    return tuple(
+        Peak(*seen, float(E), int(m))  # type: ignore[arg-type]
+        for seen, E, m in zip(observed, energies, modes, strict=True)
+    )

@@ -1,0 +1,94 @@
+"""Powder averages: an octant and gathered lines give what all directions and every line give."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from insiren.forward import Bins, Points
+from insiren.instrument import powder
+from insiren.instrument.deposit import deposited
+from insiren.instrument.exact import exact
+from insiren.model.spec import Model, load_model
+
+POINTS = Points.table(Q_abs=np.array([0.8, 2.1]), omega=np.arange(1.0, 8.0, 0.25), bins=Bins(omega=0.25))
+CLOSE = 0.005  # of the largest intensity, as for the plan of directions
+
+
+def triclinic() -> Model:
+    """A ferromagnet whose two chains run along axes that are not at right angles."""
+    return Model.from_dict(
+        {
+            "name": "triclinic",
+            "crystal": {"a": 4.0, "b": 5.0, "c": 6.0, "alpha": 80.0, "beta": 85.0, "gamma": 97.0},
+            "site": [{"position": [0, 0, 0], "spin": 1.0}],
+            "bond": [
+                {"i": 0, "j": 0, "offset": [1, 0, 0], "exchange": "J"},
+                {"i": 0, "j": 0, "offset": [0, 1, 0], "exchange": "J"},
+            ],
+            "structure": {"directions": [[0, 0, 1]]},
+            "parameters": {"J": {"value": -1.0, "min": -2.0, "max": -0.5, "unit": "meV", "free": True}},
+            "instrument": {"resolution": {"constant": 0.3}},
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def plain():
+    simulator = exact(load_model("mnf2")).given({"q_fwhm": 0.0})
+    return dataclasses.replace(simulator, rings=16, octant=False)
+
+
+@pytest.fixture(scope="module")
+def values(plain):
+    return {p.name: np.float64(p.value) for p in plain.parameters} | {"q_fwhm": np.float64(0.0)}
+
+
+def spectrum(forward, values):
+    return np.asarray(jax.jit(lambda v: forward.spectrum(v, POINTS))(values))
+
+
+def test_an_octant_has_an_eighth_of_the_directions_and_all_of_the_weight():
+    vectors, weight = powder.directions(16, octant=True)
+    assert vectors.shape == (8, 8, 3) and np.all(vectors > 0)
+    assert weight.sum() == pytest.approx(1.0)
+    np.testing.assert_allclose(np.einsum("ij,ijk->k", weight, vectors**2), 1 / 3, atol=1e-3)
+
+
+def test_mirrors_are_found_where_they_are_and_not_where_they_are_not():
+    assert powder.has_octant(load_model("mnf2"))
+    assert not powder.has_octant(triclinic())
+
+
+def test_an_octant_gives_what_all_directions_give(plain, values):
+    whole = spectrum(plain, values)
+    np.testing.assert_allclose(spectrum(dataclasses.replace(plain, octant=True), values), whole, rtol=1e-9)
+
+
+def test_gathered_lines_give_what_every_line_gives(plain, values):
+    octant = dataclasses.replace(plain, octant=True)
+    every, gathered = (spectrum(one, values) for one in (octant, dataclasses.replace(octant, gathered=256)))
+    assert np.max(np.abs(gathered - every)) < CLOSE * np.max(every)
+    assert np.sum(gathered) == pytest.approx(np.sum(every), rel=1e-3)
+
+
+def test_gathering_keeps_weight_mean_and_variance():
+    rng = np.random.default_rng(0)
+    E, I, spread = rng.uniform(2, 8, (2, 400)), rng.uniform(0, 1, (2, 400)), rng.uniform(0, 0.05, (2, 400))
+    at, weight, variance = (np.asarray(x) for x in deposited(E, I, spread, np.asarray(0.3), 200))
+    np.testing.assert_allclose(weight.sum(1), I.sum(1))
+    np.testing.assert_allclose((weight * at).sum(1), (I * E).sum(1))
+    second = (weight * (at**2 + variance)).sum(1), (I * (E**2 + spread)).sum(1)
+    np.testing.assert_allclose(*second, rtol=1e-4)
+
+
+def test_the_derivative_of_gathered_lines_is_that_of_every_line(plain, values):
+    octant = dataclasses.replace(plain, octant=True)
+
+    def slope(forward):
+        along = lambda J: forward.spectrum(values | {"J2": J}, POINTS)  # noqa: E731
+        return np.asarray(jax.jit(lambda J: jax.jvp(along, (J,), (1.0,))[1])(values["J2"]))
+
+    every, gathered = slope(octant), slope(dataclasses.replace(octant, gathered=256))
+    assert np.max(np.abs(gathered - every)) < 0.03 * np.max(np.abs(every))
