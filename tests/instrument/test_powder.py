@@ -1,4 +1,4 @@
-"""Powder averages: an octant and gathered lines give what all directions and every line give."""
+"""Powder averages: an octant gives what all directions give."""
 
 import dataclasses
 
@@ -8,7 +8,6 @@ import pytest
 
 from insiren.forward import Bins, Points
 from insiren.instrument import powder
-from insiren.instrument.deposit import deposited
 from insiren.instrument.exact import exact
 from insiren.model.spec import Model, load_model
 
@@ -64,31 +63,3 @@ def test_mirrors_are_found_where_they_are_and_not_where_they_are_not():
 def test_an_octant_gives_what_all_directions_give(plain, values):
     whole = spectrum(plain, values)
     np.testing.assert_allclose(spectrum(dataclasses.replace(plain, octant=True), values), whole, rtol=1e-9)
-
-
-def test_gathered_lines_give_what_every_line_gives(plain, values):
-    octant = dataclasses.replace(plain, octant=True)
-    every, gathered = (spectrum(one, values) for one in (octant, dataclasses.replace(octant, gathered=256)))
-    assert np.max(np.abs(gathered - every)) < CLOSE * np.max(every)
-    assert np.sum(gathered) == pytest.approx(np.sum(every), rel=1e-3)
-
-
-def test_gathering_keeps_weight_mean_and_variance():
-    rng = np.random.default_rng(0)
-    E, I, spread = rng.uniform(2, 8, (2, 400)), rng.uniform(0, 1, (2, 400)), rng.uniform(0, 0.05, (2, 400))
-    at, weight, variance = (np.asarray(x) for x in deposited(E, I, spread, np.asarray(0.3), 200))
-    np.testing.assert_allclose(weight.sum(1), I.sum(1))
-    np.testing.assert_allclose((weight * at).sum(1), (I * E).sum(1))
-    second = (weight * (at**2 + variance)).sum(1), (I * (E**2 + spread)).sum(1)
-    np.testing.assert_allclose(*second, rtol=1e-4)
-
-
-def test_the_derivative_of_gathered_lines_is_that_of_every_line(plain, values):
-    octant = dataclasses.replace(plain, octant=True)
-
-    def slope(forward):
-        along = lambda J: forward.spectrum(values | {"J2": J}, POINTS)  # noqa: E731
-        return np.asarray(jax.jit(lambda J: jax.jvp(along, (J,), (1.0,))[1])(values["J2"]))
-
-    every, gathered = slope(octant), slope(dataclasses.replace(octant, gathered=256))
-    assert np.max(np.abs(gathered - every)) < 0.03 * np.max(np.abs(every))

@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float
 
 from insiren.errors import ModelError, UnstableStructure
 from insiren.forward import POINT, Bins, Forward, Parameter, Parameters, Points
-from insiren.instrument import deposit, powder
+from insiren.instrument import powder
 from insiren.instrument.grid import RANGE, SharedGrid, shared_grid
 from insiren.instrument.integral import Integral, integral
 from insiren.instrument.kinematics import kf_over_ki
@@ -43,9 +43,6 @@ _ZERO_MODE = 1e-4  # of the largest energy: the shift that lifts a zero mode lea
 _DRAFT_NODES = 6  # even, so that no node sits on a Goldstone point
 _BIN_NODES = 3  # along each edge of a bin in Q, where nodes share no grid
 _PLANNED_Q = 8  # |Q| of a powder at which its average must stand still
-_RESOLVED = 64  # energies at which the finest resolution is sought
-_GATHERED = (64, 4096)  # fewest and most energies of a grid that lines are gathered on
-_GATHERED_DRAFT = 256  # the same for a search
 _CHUNK = 2048  # wavevectors at once, which bounds the memory
 _CHUNK_PIXELS = 2**16  # pixels summed at once: 0.5 MiB, so that the derivatives of four parameters stay in the caches
 _CHUNK_LINES = 2_000_000  # pixels times lines gathered at once, which bounds the memory
@@ -62,7 +59,6 @@ class Exact(Forward):
         own_nodes: nodes along each axis for wavevectors without a shared grid.
         rings: of directions in a powder average.
         octant: whether an eighth of the directions of a powder stands for all; None to find out.
-        gathered: energies of the grid on which the lines of a powder are gathered; 0 to keep each.
     """
 
     model: Model = eqx.field(static=True)
@@ -70,7 +66,6 @@ class Exact(Forward):
     own_nodes: int = eqx.field(static=True, default=OWN_NODES)
     rings: int = eqx.field(static=True, default=powder.FIRST_RINGS)
     octant: bool | None = eqx.field(static=True, default=None)
-    gathered: int = eqx.field(static=True, default=0)
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -79,9 +74,8 @@ class Exact(Forward):
     @property
     def draft(self) -> Exact:
         """The same with fewer nodes."""
-        gathered = 0 if self.model.scattering.damping is not None else _GATHERED_DRAFT
         own = min(self.own_nodes, _DRAFT_NODES)
-        return dataclasses.replace(self, refine=1, own_nodes=own, rings=powder.FIRST_RINGS, gathered=gathered)
+        return dataclasses.replace(self, refine=1, own_nodes=own, rings=powder.FIRST_RINGS)
 
     def given(self, fixed: Mapping[str, float]) -> Exact:
         """The same for fixed parameters: without Q broadening there is one node."""
@@ -123,25 +117,13 @@ class Exact(Forward):
         few = points
         if points.is_table:
             few = points.columns(np.unique(np.linspace(0, len(points.hkl) - 1, _PLANNED_Q).round().astype(int)))
-        last, plan = None, self._gathering(params, few)
+        last, plan = None, self
         while plan.rings <= powder.MOST_RINGS:
             now = np.asarray(_compiled_spectrum(plan, params, few))
             if last is not None and np.max(np.abs(now - last)) <= powder.TOLERANCE * np.max(np.abs(now)):
                 break
             last, plan = now, dataclasses.replace(plan, rings=int(np.ceil(plan.rings * powder.GROWTH)))
         return dataclasses.replace(plan, rings=min(plan.rings, powder.MOST_RINGS) * self.refine)
-
-    def _gathering(self, params: Parameters, points: Points) -> Exact:
-        """The same on an octant where one is enough, with lines gathered where no tail of theirs reaches far."""
-        plain = dataclasses.replace(self, gathered=0)
-        if self.model.scattering.damping is not None:
-            return plain
-        E = np.asarray(_lines_of(plain, params, jnp.asarray(points.Q_abs))[0])
-        finest = float(np.min(np.asarray(self.fwhm(params, jnp.linspace(np.min(E), np.max(E), _RESOLVED)))))
-        if not np.isfinite(finest) or finest <= 0:
-            return plain
-        wanted = deposit.PER_FWHM * np.ptp(E) / finest
-        return dataclasses.replace(plain, gathered=1 << int(np.ceil(np.log2(np.clip(wanted, *_GATHERED)))))
 
     @property
     def parallel(self) -> bool:
@@ -275,11 +257,6 @@ class Exact(Forward):
             together = 1 if place.ndim == 1 else self._together
             E, I, variance = patch_moments(E, I, zip(*beside, strict=True), together)
         I = I * weight.reshape(-1, *shape[2:-1], 1)
-        if place.ndim == 1 and self.gathered:
-            energies, weights, spread = (x.reshape(len(place), -1) for x in (E, I, variance))
-            typical = jnp.min(self.fwhm(params, jnp.stack([jnp.min(E), jnp.max(E)])))
-            E, I, variance = (x[:, None] for x in deposit.deposited(energies, weights, spread, typical, self.gathered))
-            return E, I, with_patch(self.fwhm(params, E), variance)
         fwhm = with_patch(self.fwhm(params, E), variance)
         return tuple(  # type: ignore[return-value]
             jnp.moveaxis(x.reshape(len(place), -1, views, x.shape[-1] // views), 2, 1).reshape(len(place), views, -1)
@@ -347,11 +324,6 @@ class Exact(Forward):
         except UnstableStructure as error:
             return error
         return super().explain(params, points)
-
-
-@eqx.filter_jit
-def _lines_of(forward: Exact, params: Parameters, place: Array) -> Lines:
-    return forward.lines(params, place)
 
 
 @eqx.filter_jit
