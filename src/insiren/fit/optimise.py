@@ -154,6 +154,8 @@ def _paired(forward: Forward | Pairs, data: Data | None) -> tuple[list[Forward],
 
 def _of_lists(sources: list[Forward], sets: list[sc.DataArray]) -> tuple[Forward, list[sc.DataArray]]:
     """The lists of peaks, and the Forward that is to know their modes."""
+    if not sets:
+        raise FitError("There is no data set to fit.")
     found = [(source, one) for source, one in zip(sources, sets, strict=True) if is_peaks(one)]
     if any(source is not found[0][0] for source, _ in found):
         raise FitError("Lists of peaks are fitted by the modes of one Forward; put all of them into one pair.")

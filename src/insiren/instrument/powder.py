@@ -23,7 +23,7 @@ from insiren.model.spec import Model
 from insiren.simulate.intensity import magnons
 
 FIRST_RINGS = 16  # rings of directions a plan begins with
-MOST_RINGS = 128  # and ends with at the latest
+MOST_RINGS = 256  # and ends with at the latest
 GROWTH = 2  # from one attempt to the next
 _TRIED = 5  # wavevectors at which a symmetry must hold
 _REACHES = (0.05, 0.01, 0.002)  # of the bounds: how far parameters are drawn; nearer where the structure is unstable
