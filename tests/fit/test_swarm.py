@@ -46,8 +46,10 @@ def test_an_unstable_structure_has_no_r_value():
 def test_a_swarm_finds_the_parameters_of_a_clean_map():
     pytest.importorskip("pymoo")
     simulator = exact(load_model("la2nio4"))
-    hkl = np.stack([np.linspace(0.55, 0.95, 15), np.linspace(0.45, 0.05, 15), np.zeros(15)], 1)
-    data = simulate(simulator, TRUTH, Points.table(hkl, np.arange(20.0, 140.0, 1.0)))
+    # Along the diagonal the energies hold hardly more than J (J - 2 Jp); the way over X tells J alone.
+    diagonal = np.stack([np.linspace(0.55, 0.75, 8), np.linspace(0.45, 0.25, 8), np.zeros(8)], 1)
+    over_X = np.stack([np.linspace(0.5, 0.9, 12), np.zeros(12), np.zeros(12)], 1)
+    data = simulate(simulator, TRUTH, Points.table(np.concatenate([diagonal, over_X]), np.arange(20.0, 140.0, 1.0)))
     data.variances = np.full(data.shape, (0.01 * float(np.max(data.values))) ** 2)
     found = baseline(simulator, data, fixed={"q_fwhm": 0.0}, seed=1)
     assert found.names == ("J", "Jp") and found.n_peaks >= 13
