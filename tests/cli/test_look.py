@@ -119,9 +119,14 @@ def test_the_meaning_of_zeros_can_be_overridden(insiren, shared):
     assert any("--hint zeros=missing" in line for line in one["assumed"])
 
 
-def test_a_list_of_peaks_is_refused_by_a_fit(insiren, shared):
-    said = insiren("fit", "la2nio4", shared / "data" / "luvo3" / "LuVO3_fitted_modes.txt", "--out", "out")
-    assert said.code == 2 and "list of peaks" in said.err
+@pytest.mark.slow
+def test_a_list_of_peaks_is_fitted(insiren, shared):
+    peaks = shared / "data" / "luvo3" / "LuVO3_fitted_modes.txt"
+    said = insiren("fit", "luvo3", peaks, "--starts", "2", "--out", "out", "--json", "-")
+    assert said.code == 0, said.err
+    found = json.loads(said.out)
+    assert found["parameters"]["Jab"]["value"] == pytest.approx(5.95, rel=0.05)
+    assert found["parameters"]["Jab"]["error"] > 0 and len(found["peaks"]) > 10
 
 
 @pytest.fixture

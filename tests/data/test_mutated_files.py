@@ -37,7 +37,10 @@ def test_two_thousand_damaged_files_end_in_data_or_a_message():
 
 
 # Files of the campaign that ended in anything else, by seed and number; each is repeated as it was.
-@pytest.mark.parametrize("number", [216, 642, 655, 847, 2462, 3691, 4138, 8016])
+@pytest.mark.parametrize(
+    "number",
+    [216, 642, 655, 847, 2462, 3691, 4138, 8016, 14915, 16563, 23338, 26098, 42480, 44979, 47658, 71818, 91743],
+)
 def test_files_that_once_failed_do_not(number):
     assert campaign(number + 1, seed=5, first=number).failed == []
 

@@ -45,6 +45,9 @@ def adopt(data: sc.DataArray) -> sc.DataArray:
         raise DataError(
             f"{data.name}: energy_transfer is in {energy.unit}, not meV or another unit of energy. Convert it."
         )
+    for key in ("lattice", "Ei"):
+        if key in data.coords and data.coords[key].ndim:
+            raise DataError(f"{data.name}: {key} has {data.coords[key].size} values. One for the whole is wanted.")
     if _is_spectrum(data):
         return data
     data = _named(data)

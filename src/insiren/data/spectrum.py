@@ -201,14 +201,16 @@ def _labelled(name, sizes, place, omega, intensity, sigma, **details: Unpack[Det
     for key in ("counts", "norm"):
         if (counted := details.get(key)) is not None:
             coords[key] = sc.array(dims=dims, values=shaped(key, counted))
-    coords |= _known(details)
+    coords |= _known(name, details)
     data = sc.array(dims=dims, values=values, variances=variances)
     return sc.DataArray(data, coords=coords, masks={"missing": sc.array(dims=dims, values=absent)}, name=name)
 
 
-def _known(details: Details) -> dict[str, sc.Variable]:
+def _known(name: str, details: Details) -> dict[str, sc.Variable]:
     """The scalar coordinates of what a reader knows."""
     coords = {}
+    if (Ei := details.get("Ei")) is not None and not 0 < Ei < np.inf:
+        raise DataError(f"{name}: Ei = {Ei:g} meV is no incident energy. Correct it, or leave it out.")
     for key, unit in (("sigma_floor", "dimensionless"), ("sigma_max", "dimensionless"), ("Ei", "meV")):
         if (number := details.get(key)) is not None:
             coords[key] = sc.scalar(float(number), unit=unit)

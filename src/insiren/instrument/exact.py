@@ -23,6 +23,7 @@ from insiren.instrument.lineshape import omega_bose
 from insiren.instrument.profile import profile, thermal_energy, view_sum
 from insiren.instrument.resolution import (
     energy_resolution,
+    legendre,
     own_neighbours,
     patch_moments,
     q_quadrature,
@@ -267,13 +268,13 @@ class Exact(Forward):
         """Nodes around each place in r.l.u., (q, b, …, 3), and their weights, (b, …)."""
         count = _BIN_NODES * self.refine
         if place.ndim == 1:
-            across, share = _legendre([bins.Q_abs] if bins.Q_abs > 0 else [], count)
+            across, share = legendre([bins.Q_abs] if bins.Q_abs > 0 else [], count)
             length = place[:, None] + across.sum(-1)
             towards, even = powder.directions(self.rings, self._octant)
             hkl = jnp.asarray(towards @ np.linalg.inv(lattice(self.model).reciprocal))
             return length[..., None, None, None] * hkl, jnp.asarray(share[:, None, None] * even)
         axes = self.model.instrument.q_axes
-        across, share = _legendre(bins.hkl, count)
+        across, share = legendre(bins.hkl, count)
         offsets, weight = q_quadrature(axes, self._own)
         shape = [self._own] * len(axes)
         nodes = place[:, None, None] + across[:, None] + jnp.asarray(params["q_fwhm"]) * offsets
@@ -378,17 +379,6 @@ class _OnGrid(Forward):
 
     def explain(self, params: Parameters, points: Points) -> Exception:
         return self.inner.explain(params, points)
-
-
-def _legendre(edges: Any, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Gauss–Legendre nodes over a box of these edges, shape (m, edge), and weights that sum to 1, shape (m,)."""
-    edges = np.array(edges, float)
-    if not len(edges):
-        return np.zeros((1, max(1, edges.shape[-1] if edges.ndim > 1 else 3))), np.ones(1)
-    x, w = np.polynomial.legendre.leggauss(count)
-    mesh = np.stack(np.meshgrid(*[x / 2] * len(edges), indexing="ij"), -1).reshape(-1, len(edges))
-    product = np.prod(np.stack(np.meshgrid(*[w / 2] * len(edges), indexing="ij"), -1), -1).reshape(-1)
-    return mesh @ edges.reshape(len(edges), -1), product
 
 
 def _rows(omega: Float[Array, "q w"]) -> int:

@@ -12,6 +12,7 @@ from importlib import resources
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from numpy.typing import ArrayLike
 
 from insiren.errors import ModelError
 from insiren.model.spec import Model
@@ -111,6 +112,25 @@ def q_quadrature(axes: tuple[tuple[float, float, float], ...], nodes: int) -> tu
     product = np.prod(np.stack(np.meshgrid(*[weight / weight.sum()] * len(axes), indexing="ij"), -1), -1).reshape(-1)
     spread = np.sqrt(np.sum(x**2 * weight) / weight.sum() + (PATCH * (x[1] - x[0])) ** 2)
     return mesh @ np.array(axes) / spread / FWHM_PER_SIGMA, product
+
+
+def legendre(edges: ArrayLike, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Gauss–Legendre nodes over a box and their weights.
+
+    Args:
+        edges: of the box, full lengths (e,) along axes of their own, or vectors (e, 3); there may be none.
+        count: nodes along each.
+
+    Returns:
+        Offsets from the middle in the unit of the edges, (m, 3) or (m, 1), and weights that sum to 1, (m,).
+    """
+    box = np.array(edges, float)
+    if not len(box):
+        return np.zeros((1, 3)), np.ones(1)
+    x, w = np.polynomial.legendre.leggauss(count)
+    mesh = np.stack(np.meshgrid(*[x / 2] * len(box), indexing="ij"), -1).reshape(-1, len(box))
+    product = np.prod(np.stack(np.meshgrid(*[w / 2] * len(box), indexing="ij"), -1), -1).reshape(-1)
+    return mesh @ box.reshape(len(box), -1), product
 
 
 def patch_moments(

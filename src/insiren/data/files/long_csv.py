@@ -105,7 +105,10 @@ def _before_the_rows(file: Path, text: Iterator[str]) -> tuple[Metadata, list[st
     for line in text:
         used += 1
         if line.strip() and not line.startswith("#"):
-            header = [cell.strip() for cell in next(csv.reader([line]))]
+            try:
+                header = [cell.strip() for cell in next(csv.reader([line]))]
+            except csv.Error as error:
+                raise DataError(f"{file}, line {used}: {error}. It should name the columns.") from error
             break
         entry = line.strip("\r\n").removeprefix("#").removeprefix(" ")
         if opened := re.fullmatch(r"\[(.*)\]", entry):

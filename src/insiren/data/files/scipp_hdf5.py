@@ -69,15 +69,18 @@ def _array(node: Node, coords: Node, name: str) -> sc.DataArray:
     data = _variable(node.need("data"))
     if data is None:
         raise node.error("holds events or text. Histogram it before saving: da.hist()")
-    masks = node.get("masks")
+    stored = node.get("masks")
+    masks = {} if stored is None else _variables(stored)
+    if strange := [key for key, mask in masks.items() if mask.dtype != sc.DType.bool]:
+        raise node.error(f"has masks that are not true or false: {', '.join(map(str, strange))}")
     try:
         return sc.DataArray(
             data,
             coords=_variables(coords),
-            masks={} if masks is None else _variables(masks),
+            masks=masks,
             name=node.attribute("name") or name,
         )
-    except (sc.DimensionError, sc.DTypeError, sc.UnitError, ValueError, RuntimeError) as error:
+    except (sc.DimensionError, sc.DTypeError, sc.UnitError, TypeError, ValueError, RuntimeError) as error:
         raise node.error(f"does not fit together ({' '.join(str(error).split())[:200]})") from None
 
 
@@ -99,9 +102,9 @@ def _variable(group: Node) -> sc.Variable | None:
     dtype, unit = values.attribute("dtype"), _unit(values)
     if dtype == "string" and not dims:
         return sc.scalar(values.text())
-    if dtype not in NUMBERS:
+    if not isinstance(dtype, str) or dtype not in NUMBERS:
         return None
-    if len(dims) != len(shape) or len(set(dims)) < len(dims) or not all(isinstance(d, str) for d in dims):
+    if len(dims) != len(shape) or not all(isinstance(d, str) for d in dims) or len(set(dims)) < len(dims):
         raise values.error(f"has the shape {shape} and names the dimensions {dims}")
     numbers = values.numbers(LARGEST)
     stored = group.get("variances")
@@ -110,9 +113,12 @@ def _variable(group: Node) -> sc.Variable | None:
     variances = None if stored is None else stored.numbers(LARGEST)
     with np.errstate(invalid="ignore"):
         typed = numbers.astype(NUMBERS[dtype])
-    return sc.array(dims=dims, values=typed, variances=variances, unit=unit) if dims else sc.scalar(
-        typed.item(), variance=None if variances is None else float(variances), unit=unit
-    )  # fmt: skip
+    try:
+        if dims:
+            return sc.array(dims=dims, values=typed, variances=variances, unit=unit)
+        return sc.scalar(typed.item(), variance=None if variances is None else float(variances), unit=unit)
+    except (sc.UnitError, sc.VariancesError, TypeError, ValueError, RuntimeError) as error:
+        raise values.error(f"does not fit together ({' '.join(str(error).split())[:200]})") from None
 
 
 def _list(value: Any) -> list[Any]:

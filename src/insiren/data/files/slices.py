@@ -71,7 +71,7 @@ def _header(path: Path) -> tuple[list[str], tuple[int, ...], Details]:
         if named := _HEADER.match(line):
             axes = named[1].split()
         elif lengths := _SHAPE.match(line):
-            shape = tuple(int(n) for n in lengths[1].split("x"))
+            shape = _lengths(path, lengths[1])
         elif "lattice" in line.lower() and len(six := re.findall(rf"(?<![\w.]){_NUMBER}", line)) == 6:
             details["lattice"] = [float(x) for x in six]
         elif Ei := _EI.match(line):
@@ -79,6 +79,13 @@ def _header(path: Path) -> tuple[list[str], tuple[int, ...], Details]:
     if shape and len(shape) != len(axes):
         raise DataError(f"{path}: the header names {len(axes)} axes but gives the lengths of {len(shape)}.")
     return axes, shape, details
+
+
+def _lengths(path: Path, text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(n) for n in text.split("x"))
+    except ValueError:
+        raise DataError(f"{path}: the header gives lengths of axes that are no numbers, {text[:40]!r}.") from None
 
 
 def _rows(path: Path, width: int) -> np.ndarray:
