@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, Int
 from insiren.data.background import Basis
 from insiren.data.spectrum import Measured
 from insiren.errors import FitError
+from insiren.fit.counting import LEAST, Counts, Likeliest, counts_of, likeliest, moved, poisson_deviance
 
 Kind = Literal["gaussian", "poisson", "pearson"]
 KINDS: tuple[Kind, ...] = ("gaussian", "poisson", "pearson")
@@ -60,6 +61,8 @@ class Target(NamedTuple):
         group: which background value a pixel has, shape (d,).
         groups: one zero a background value, shape (b,); empty without background.
         curve: the functions of which the background values are a sum, or None where each is free.
+        exposure: counts for intensity 1, 0 where left out, where the likelihood is that of counts; else None. Then
+            weights follow from the model, and `weight` only says what is left out. Shape (d,).
     """
 
     intensity: Float[Array, " d"]
@@ -67,6 +70,13 @@ class Target(NamedTuple):
     group: Int[Array, " d"]
     groups: Float[Array, " b"]
     curve: Curve | None = None
+    exposure: Float[Array, " d"] | None = None
+
+    @property
+    def counts(self) -> Counts:
+        """The counts of a data set with exposures."""
+        assert self.exposure is not None
+        return counts_of(self.intensity, self.exposure, self.group, self.groups.shape[0])
 
     @property
     def pixels(self) -> int:
@@ -126,8 +136,10 @@ def stiffened(data: Target, stiffness: np.ndarray) -> Target:
 
 
 def reweighted(data: Target, weight: np.ndarray) -> Target:
-    """The same with other weights (d,) of its pixels."""
+    """The same with other weights (d,) of its pixels; of counts, those of weight 0 are left out and the others stay."""
     changed = data._replace(weight=jnp.asarray(weight))
+    if data.exposure is not None:
+        changed = changed._replace(exposure=jnp.where(changed.weight > 0, data.exposure, 0.0))
     return changed if data.curve is None else stiffened(changed, np.asarray(data.curve.stiffness))
 
 
@@ -137,7 +149,8 @@ def picked(data: Target, pixels: np.ndarray) -> Target:
     if curve is not None:
         kept, group = np.unique(group, return_inverse=True)
         curve, groups = curve._replace(functions=curve.functions[kept]), jnp.zeros(len(kept))
-    few = Target(data.intensity[pixels], data.weight[pixels], jnp.asarray(group), groups, curve)
+    exposure = None if data.exposure is None else data.exposure[pixels]
+    few = Target(data.intensity[pixels], data.weight[pixels], jnp.asarray(group), groups, curve, exposure)
     if curve is None:
         return few
     share = float(jnp.sum(few.weight) / jnp.sum(data.weight))
@@ -185,6 +198,8 @@ def profile(S: Float[Array, " d"], data: Target) -> Profile:
         Scale in data units per unit of S, background in data units (0 where a group has no
         pixel), and scale · S + background at every pixel.
     """
+    if data.exposure is not None:
+        return _counted_profile(S, data)[0]
     w, I = data.weight, data.intensity
     groups = data.groups.shape[0]
     if groups == 0:
@@ -206,6 +221,13 @@ def profile(S: Float[Array, " d"], data: Target) -> Profile:
     return Profile(scale, background, scale * S + background[data.group])
 
 
+def _counted_profile(S: Float[Array, " d"], data: Target) -> tuple[Profile, Likeliest]:
+    """The profile of counts, whose model has the derivatives of the information of expected counts."""
+    counts = data.counts
+    best = likeliest(S, counts)
+    return Profile(best.scale, best.background, best.model + moved(S, best, counts)), best
+
+
 def _ratio(above: Array, below: Array) -> Array:
     """above / below, 0 where there is nothing below; never negative where both are scalars."""
     safe = jnp.where(below > 0, above / jnp.where(below > 0, below, 1), 0)
@@ -217,8 +239,13 @@ def least_squares_residual(spectra: tuple[Array, ...], data: tuple[Target, ...])
     """(I − scale S − background)/σ of all pixels of all data sets, 0 where left out; then the penalties' roots."""
     pixels, penalties = [], []
     for S, t in zip(spectra, data, strict=True):
-        best = profile(S, t)
-        pixels.append(jnp.sqrt(t.weight) * (t.intensity - best.model))
+        weight = t.weight
+        if t.exposure is None:
+            best = profile(S, t)
+        else:
+            best, found = _counted_profile(S, t)
+            weight = found.weight
+        pixels.append(jnp.sqrt(weight) * (t.intensity - best.model))
         if t.curve is not None and t.curve.penalties.shape[0]:
             penalties.append(t.curve.root * best.coefficients)
     return jnp.concatenate([*pixels, *penalties])
@@ -242,6 +269,23 @@ def pearson_residual(spectra: tuple[Array, ...], data: tuple[Target, ...]) -> Fl
         return centred / jnp.linalg.norm(centred)
 
     return (unit(jnp.log1p(S)) - unit(jnp.log1p(jnp.maximum(I, 0)))) / np.sqrt(2)
+
+
+def cost(kind: Kind, spectra: tuple[Array, ...], data: tuple[Target, ...]) -> Float[Array, ""]:
+    """What a fit minimises: Σ r² of the residual vector, for counts their deviance.
+
+    The derivative of the deviance is that of Σ r² at fixed weights, 2 Jᵀr: scale and background are at their best.
+    """
+    if kind == "pearson":
+        return jnp.sum(pearson_residual(spectra, data) ** 2)
+    parts = []
+    for S, t in zip(spectra, data, strict=True):
+        if t.exposure is None:
+            parts.append(jnp.sum(least_squares_residual((S,), (t,)) ** 2))
+        else:
+            counts = t.counts
+            parts.append(poisson_deviance(likeliest(S, counts).model, counts))
+    return sum(parts, jnp.zeros(()))
 
 
 def residual(kind: Kind, spectra: tuple[Array, ...], data: tuple[Target, ...]) -> Float[Array, " d"]:
@@ -283,5 +327,5 @@ def deviance(measured: Measured, found: Profile) -> float:
     """Poisson deviance 2 Σ [μ − n + n log(n/μ)] of the counts, over the used pixels."""
     counts, norm = _counted(measured)
     n = counts[measured.used]
-    mu = np.maximum((np.asarray(found.model) * norm)[measured.used], _LEAST * np.mean(n))
+    mu = np.maximum((np.asarray(found.model) * norm)[measured.used], LEAST * np.mean(n))
     return float(2 * np.sum(mu - n + np.where(n > 0, n * np.log(np.where(n > 0, n, 1) / mu), 0.0)))

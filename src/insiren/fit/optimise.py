@@ -248,6 +248,8 @@ def settle(
 ) -> tuple[np.ndarray, Problem]:
     """The minimum after weights, stiffness of backgrounds and parameters have been iterated until they agree."""
     curved = any(t.curve is not None for t in problem.data)
+    if all(t.exposure is not None for t in problem.data):  # the likelihood itself was minimised
+        return theta, adapted(problem, theta, noises)
     if problem.kind != "poisson" and not curved and not any(noise.adapts for noise in noises):
         return theta, problem
     width = problem.choice.upper - problem.choice.lower

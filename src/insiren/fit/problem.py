@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from insiren.fit.choice import Choice, Names, choose
-from insiren.fit.objective import Kind, Target, residual, residual_jacobian
+from insiren.fit.objective import Kind, Target, cost, residual, residual_jacobian
 from insiren.forward import Forward, Points
 
 __all__ = ["Choice", "Normal", "Problem", "choose"]
@@ -23,7 +23,7 @@ class Normal(NamedTuple):
     """The objective at several θ, to second order as Gauss and Newton have it.
 
     Attributes:
-        cost: Σ r², infinite where there is no spectrum, shape (s,).
+        cost: Σ r² or deviance, infinite where there is no spectrum, shape (s,).
         gradient: Jᵀr, shape (s, p).
         gram: JᵀJ, shape (s, p, p).
     """
@@ -114,8 +114,8 @@ class Problem(eqx.Module):
         return tuple(_spectrum(forward, names, constant, at[i], p) for forward, names, constant, i, p in self._asked())
 
     def objective(self, theta: np.ndarray) -> float:
-        """Σ r² at θ; infinite where there is no spectrum."""
-        value = float(jnp.sum(residual(self.kind, self.spectra(theta), self.data) ** 2))
+        """Σ r² or deviance at θ; infinite where there is no spectrum."""
+        value = float(_cost(self.kind, self.spectra(theta), self.data))
         return value if np.isfinite(value) else np.inf
 
     def residual(self, theta: np.ndarray) -> np.ndarray:
@@ -133,13 +133,13 @@ class Problem(eqx.Module):
         return np.asarray(r), np.asarray(J)
 
     def costs(self, thetas: Float[np.ndarray, "s p"]) -> Float[np.ndarray, " s"]:
-        """Σ r² at several θ; infinite where there is no spectrum."""
+        """Σ r² or deviance at several θ; infinite where there is no spectrum."""
         if self.kind == "pearson":
             return np.array([self.objective(theta) for theta in thetas])
-        cost = np.zeros(len(thetas))
+        found = np.zeros(len(thetas))
         for (forward, names, constant, index, points), t in zip(self._asked(), self.data, strict=True):
-            cost += np.asarray(_costs(forward, names, constant, jnp.asarray(thetas[:, index]), points, t))
-        return np.where(np.isfinite(cost), cost, np.inf)
+            found += np.asarray(_costs(forward, names, constant, jnp.asarray(thetas[:, index]), points, t))
+        return np.where(np.isfinite(found), found, np.inf)
 
     def normal(self, thetas: Float[np.ndarray, "s p"], active: Bool[np.ndarray, " s"] | None = None) -> Normal:
         """The objective to second order at several θ; those that are not active are not evaluated, and 0."""
@@ -154,13 +154,16 @@ class Problem(eqx.Module):
             for (forward, names, constant, index, points), t in zip(self._asked(), self.data, strict=True):
                 at = jnp.asarray(thetas[:, index])
                 parts = _normals(forward, names, constant, at, points, t, jnp.asarray(active))
-                cost, gradient, gram = (np.asarray(x) for x in parts)
-                found.cost[:] += cost
+                value, gradient, gram = (np.asarray(x) for x in parts)
+                found.cost[:] += value
                 found.gradient[:, index] += gradient
                 found.gram[:, index[:, None], index] += gram
         finite = np.isfinite(found.cost) & np.isfinite(found.gram).all(axis=(1, 2))
         found.cost[~finite] = np.inf
         return found
+
+
+_cost = jax.jit(cost, static_argnums=0)
 
 
 @eqx.filter_jit
@@ -185,7 +188,7 @@ def _costs(forward: Forward, names: Names, constant: dict[str, Any], thetas: Arr
 
     def one(theta: Array) -> Array:
         S = forward.spectrum(names.values(theta, constant), points)
-        return jnp.sum(residual("gaussian", (S,), (data,)) ** 2)
+        return cost("gaussian", (S,), (data,))
 
     return jax.lax.map(one, thetas)
 
@@ -201,10 +204,11 @@ def _normals(
         theta = given[0]
         if size == 0:
             S = forward.spectrum(names.values(theta, constant), points)
-            return jnp.sum(residual("gaussian", (S,), (data,)) ** 2), jnp.zeros(0), jnp.zeros((0, 0))
+            return cost("gaussian", (S,), (data,)), jnp.zeros(0), jnp.zeros((0, 0))
         S, dS = _slopes(forward, names, constant, theta, points)
         r, J = residual_jacobian("gaussian", (S,), (dS,), (data,))
-        return r @ r, J.T @ r, J.T @ J
+        value = r @ r if data.exposure is None else cost("gaussian", (S,), (data,))
+        return value, J.T @ r, J.T @ J
 
     nothing = lambda _: (jnp.zeros(()), jnp.zeros(size), jnp.zeros((size, size)))  # noqa: E731
     return jax.lax.map(lambda given: jax.lax.cond(given[1], one, nothing, given), (thetas, jnp.asarray(active)))

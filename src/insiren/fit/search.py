@@ -12,12 +12,13 @@ import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from scipy.stats import qmc
 
 from insiren.errors import FitError
 from insiren.fit.marquardt import Ends, Settings, descend
-from insiren.fit.objective import picked
+from insiren.fit.objective import Target, picked
 from insiren.fit.problem import Problem
 from insiren.forward import Points
 
@@ -27,8 +28,10 @@ _DESCENTS = 4  # of the best screened points, besides the raw starts
 _SEARCH_COLUMNS = 64  # wavevectors of the rough problem, all data sets together
 _SEARCH_ROWS = 61  # energies of each
 _SEARCH_POINTS = 4000  # pixels of lists of points, all data sets together
+_REACH = 0.1  # r.l.u. or 1/Å: counts of a column farther than this from the middle one are not added to it
 _FINALISTS = 3  # minima of the rough problem that are refined on all pixels
 _CLOSE = 1.01  # where their objective is within this factor of the best
+_DOUBTFUL = 30.0  # or, of counts, their deviance within so much of the best: what gathering may have cost
 AGREE = 0.02  # of the width of a bound: closer counts as the same minimum
 _ROUGHLY = Settings(steps=40, move=1e-5, gain=1e-6)
 
@@ -82,7 +85,8 @@ def search(
     ends = descend(easy, tried[which], _ROUGHLY, lambda part: progress("search", 0.5 + 0.5 * part))
     ends = Ends(ends.thetas[: len(best) + len(raw)], ends.costs[: len(best) + len(raw)])
     progress("search", 1.0)
-    return _distinct(ends, len(best), problem.choice.upper - problem.choice.lower)
+    counted = all(t.exposure is not None for t in problem.data)
+    return _distinct(ends, len(best), problem.choice.upper - problem.choice.lower, _DOUBTFUL if counted else 0.0)
 
 
 def _screen(easy: Problem, starts: int, seed: int, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
@@ -111,13 +115,13 @@ def _explain(problem: Problem, tried: np.ndarray) -> None:
     )
 
 
-def _distinct(ends: Ends, screened: int, width: np.ndarray) -> Found:
+def _distinct(ends: Ends, screened: int, width: np.ndarray, doubtful: float) -> Found:
     """The distinct minima that may be the best, and how many descents after the screened ones end in the first."""
     order = np.argsort(ends.costs, kind="stable")
-    winner, distinct = ends.thetas[order[0]], [ends.thetas[order[0]]]
+    winner, distinct, lowest = ends.thetas[order[0]], [ends.thetas[order[0]]], ends.costs[order[0]]
     for n in order[1:]:
         apart = all(np.any(np.abs(ends.thetas[n] - x) > AGREE * width) for x in distinct)
-        if apart and len(distinct) < _FINALISTS and ends.costs[n] < _CLOSE * ends.costs[order[0]]:
+        if apart and len(distinct) < _FINALISTS and ends.costs[n] < max(_CLOSE * lowest, lowest + doubtful):
             distinct.append(ends.thetas[n])
     same = np.all(np.abs(ends.thetas[screened:] - winner) < AGREE * width, axis=1)
     return Found(np.array(distinct), int(same.sum()))
@@ -133,12 +137,14 @@ def rough(problem: Problem, seed: int) -> Problem:
             drafts.append(forward)
         else:
             drafts.append(forward.draft)
-            if where.is_table:
+            if where.is_table and what.exposure is not None:
+                where, what = _gathered(where, what, share)
+            elif where.is_table:
                 where, pick = _part(where, share)
+                what = picked(what, pick)
             else:
                 pick = np.sort(rng.permutation(len(where))[: _SEARCH_POINTS // len(problem.points)])
-                where = where.subset(pick)
-            what = picked(what, pick)
+                where, what = where.subset(pick), picked(what, pick)
         points.append(where)
         data.append(what)
     return dataclasses.replace(
@@ -159,3 +165,30 @@ def _part(where: Points, share: int) -> tuple[Points, np.ndarray]:
     few = where.columns(columns)
     hkl, Q_abs = (few.hkl, None) if few.Q_abs is None else (None, few.Q_abs)
     return Points.table(hkl, few.rows[:, rows], Q_abs=Q_abs, bins=few.bins), (columns[:, None] * w + rows).reshape(-1)
+
+
+def _gathered(where: Points, what: Target, share: int) -> tuple[Points, Target]:
+    """A table of counts with neighbouring columns and energies added up, so that every neutron speaks.
+
+    What is gathered lies at the middle column and the mean energy; the ridge is smeared by a little more than the
+    distance of the neighbours, which a descent on all pixels then removes.
+    """
+    q, w = where.rows.shape
+    wide, high = -(-q // share), -(-w // _SEARCH_ROWS)
+    middle = np.minimum(np.arange(0, q, wide) + wide // 2, q - 1)
+    place = np.asarray(where.hkl if where.Q_abs is None else np.asarray(where.Q_abs)[:, None])
+    block = np.arange(q) // wide
+    near = np.linalg.norm(place - place[middle[block]], axis=1) <= _REACH
+    row = np.arange(w) // high
+    rows = np.add.reduceat(np.asarray(where.rows), np.arange(0, w, high), axis=1)[middle] / np.bincount(row)
+    few = where.columns(middle)
+    hkl, Q_abs = (few.hkl, None) if few.Q_abs is None else (None, few.Q_abs)
+    cell, cells = (block[:, None] * (row[-1] + 1) + row)[near].ravel(), len(middle) * (row[-1] + 1)
+    exposure, n = (
+        np.bincount(cell, np.asarray(x).reshape(q, w)[near].ravel(), cells) for x in (what.exposure, what.counts.n)
+    )
+    group = np.asarray(what.group).reshape(q, w)[np.ix_(middle, np.arange(0, w, high))].ravel()
+    intensity = np.where(exposure > 0, n / np.where(exposure > 0, exposure, 1.0), 0.0)
+    values, seen, at, norm = (jnp.asarray(x) for x in (intensity, (exposure > 0).astype(float), group, exposure))
+    added = Target(values, seen, at, what.groups, exposure=norm)
+    return Points.table(hkl, rows, Q_abs=Q_abs, bins=few.bins), added

@@ -30,7 +30,7 @@ class Settled(NamedTuple):
 
     Attributes:
         theta: where, shape (p,).
-        objective: Σ r² there.
+        objective: Σ r² or deviance there.
         jacobian: of the residuals there, shape (d, p).
         problem: as it was prepared, and weighted, there.
     """
@@ -64,7 +64,7 @@ def settle(
     """
     free = np.ones(len(theta), bool) if free is None else free
     found = _descend(problem, np.array(theta, float), free, close**2 * noise, steps)
-    if problem.kind != "poisson":
+    if problem.kind != "poisson" or all(t.exposure is not None for t in problem.data):
         return found
     width = problem.choice.upper - problem.choice.lower
     for _ in range(_REWEIGHTS):
@@ -89,7 +89,7 @@ def _descend(problem: Problem, theta: np.ndarray, free: np.ndarray, least: float
     lower, upper = problem.choice.lower, problem.choice.upper
     problem = problem if problem.covers(theta) else problem.near(theta)
     residual, J = problem.jacobian(theta)
-    value, damping = float(residual @ residual), _FIRST
+    value, damping = _value(problem, theta, residual), _FIRST
     for _ in range(steps):
         gradient = J.T @ residual
         outward = ((theta <= lower) & (gradient > 0)) | ((theta >= upper) & (gradient < 0))
@@ -108,8 +108,13 @@ def _descend(problem: Problem, theta: np.ndarray, free: np.ndarray, least: float
             continue
         theta, problem, damping = trial, there, damping / 10
         residual, J = problem.jacobian(theta)
-        value = float(residual @ residual)
+        value = _value(problem, theta, residual)
     return Settled(theta, value, J, problem)
+
+
+def _value(problem: Problem, theta: np.ndarray, residual: np.ndarray) -> float:
+    """The objective at θ, where its residual is known."""
+    return problem.objective(theta) if any(t.exposure is not None for t in problem.data) else float(residual @ residual)
 
 
 def _step(J: np.ndarray, gradient: np.ndarray, damping: float) -> np.ndarray:

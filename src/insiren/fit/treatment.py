@@ -96,6 +96,8 @@ def treated(
         if kind == "poisson" and one.counts is not None and one.norm is not None:
             # the likelihood is that of the counts, whatever was made of them
             made = made._replace(intensity=jnp.asarray(np.where(one.used, one.counts / one.norm, 0.0)))
+            if basis is None:  # a penalised background may be negative, and is fitted by iterated weights
+                made = made._replace(exposure=jnp.asarray(np.where(one.used, one.norm, 0.0)))
         targets.append(made)
         noises.append(Noise(one, wish.weights == "model", wish.robust, None if basis is None else basis.sigma))
     return Treated(kind, maps, tuple(targets), tuple(noises), remarks)

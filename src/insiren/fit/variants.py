@@ -152,8 +152,10 @@ def _backgrounds(fit: Fit, data: list[sc.DataArray]) -> Iterator[Variant]:
 
 def _instead(fit: Fit, fresh: Target, now: Target) -> Target:
     """A data set with another background and the weights that it has now; of counts, the likelihood stays theirs."""
-    same = fresh._replace(intensity=now.intensity) if fit.objective == "poisson" else fresh
-    return reweighted(same, np.asarray(now.weight))
+    if fit.objective != "poisson":
+        return reweighted(fresh, np.asarray(now.weight))
+    exposure = now.exposure if fresh.curve is None else None
+    return reweighted(fresh._replace(intensity=now.intensity, exposure=exposure), np.asarray(now.weight))
 
 
 def _widths(fit: Fit) -> Iterator[Variant]:
