@@ -13,7 +13,7 @@ import insiren as ins
 from insiren.data.spectrum import Measured, measured
 from insiren.fit.answer import answer_at
 from insiren.fit.many import objectives
-from insiren.fit.objective import Kind, poisson_weights, profile, target
+from insiren.fit.objective import Kind, Target, target
 from insiren.fit.problem import Choice, Problem, choose
 from insiren.fit.settle import settle
 
@@ -31,16 +31,20 @@ def screened_fit(
     choice = choose(simulator.parameters, fixed=SHARP, bounds=BOX)
     ready = simulator.given(SHARP)
     maps = [_finite(ready, choice, measured(one)) for one in data]
-    targets = tuple(target(m, "per-energy") for m in maps)
-    if kind == "poisson":  # the screen weighs pixels as if there were background alone: few counts tell no variance
-        dark = [profile(jnp.zeros(len(t.weight)), t) for t in targets]
-        targets = tuple(poisson_weights(m, t, p) for m, t, p in zip(maps, targets, dark, strict=True))
+    targets = tuple(_counted(target(m, "per-energy"), m, kind) for m in maps)
     problem = Problem(ready, (ready,) * len(maps), tuple(m.points for m in maps), targets, choice, kind)
     thetas = choice.lower + qmc.Sobol(2, rng=0).random(tried) * (choice.upper - choice.lower)
     values = objectives(problem, thetas)
     ends = [settle(problem, thetas[n], maps) for n in np.argsort(values)[:descents]]
     answers = [answer_at(end.problem, end.theta, maps, "per-energy", (descents, descents)) for end in ends]
     return min(answers, key=lambda answer: answer.objective_value)
+
+
+def _counted(made: Target, one: Measured, kind: Kind) -> Target:
+    """The data set with its counts, where they are fitted."""
+    if kind != "poisson" or one.norm is None:
+        return made
+    return made._replace(exposure=jnp.asarray(np.where(one.used, one.norm, 0.0)))
 
 
 def _finite(forward: ins.Forward, choice: Choice, one: Measured) -> Measured:
