@@ -1,0 +1,38 @@
+"""A part of a data set: ranges of energy and wavevector."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import scipp as sc
+
+from insiren.data.adopt import adopt
+from insiren.data.spectrum import place_of
+from insiren.errors import DataError
+
+ENERGY = "E"
+
+
+def within(data: sc.DataArray, ranges: Mapping[str, tuple[float, float]]) -> sc.DataArray:
+    """The part of a data set within ranges, both ends included.
+
+    Args:
+        data: a spectrum.
+        ranges: lowest and highest value kept, by axis: "E" (energy transfer in meV), "h", "k", "l" (r.l.u.) or, of a
+            powder, "Q_abs" (1/Å).
+
+    Raises:
+        DataError: the data set has no such axis, or nothing is left.
+    """
+    data = adopt(data)
+    names = {ENERGY: "energy_transfer"} | {name: name for name in place_of(data)}
+    if unknown := sorted(set(ranges) - set(names)):
+        raise DataError(f"{data.name} has no axis {', '.join(unknown)} to take a range of; it has {', '.join(names)}.")
+    for name, (low, high) in ranges.items():
+        axis = data.coords[names[name]]
+        values = axis.to(unit="meV", dtype="float64") if name == ENERGY else axis.to(dtype="float64")
+        bare = sc.array(dims=values.dims, values=values.values)
+        data = data[(bare >= sc.scalar(float(low))) & (bare <= sc.scalar(float(high)))]
+        if not data.values.size:
+            raise DataError(f"{data.name} holds nothing with {name} in {low:g} … {high:g}.")
+    return data

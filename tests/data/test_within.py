@@ -1,0 +1,45 @@
+"""Ranges: what is kept, of every kind of data, and what is said where nothing is."""
+
+import numpy as np
+import pytest
+
+from insiren.data.spectrum import image, measured, point_list
+from insiren.data.within import within
+from insiren.errors import DataError
+
+OMEGA = np.arange(-2.0, 8.0)
+HKL = np.stack([np.linspace(0, 1, 5), np.zeros(5), np.zeros(5)], axis=1)
+VALUES = np.arange(50.0).reshape(5, 10)
+
+
+def test_an_image_is_cut_to_its_ranges_with_both_ends():
+    one = image("one", HKL, OMEGA, VALUES, np.ones_like(VALUES))
+    kept = within(one, {"E": (1.0, 4.0), "h": (0.25, 0.75)})
+    np.testing.assert_array_equal(kept.values, VALUES[1:4, 3:7])
+    np.testing.assert_array_equal(measured(kept).points.rows[0], [1, 2, 3, 4])
+
+
+def test_a_powder_is_cut_in_the_length_of_Q_and_keeps_its_bins_and_counts():
+    from insiren.forward import Bins
+
+    Q = np.linspace(1, 3, 5)
+    one = image(
+        "one", None, OMEGA, VALUES, np.ones_like(VALUES), Q_abs=Q, counts=VALUES, norm=np.ones_like(VALUES),
+        bins=Bins(Q_abs=0.5, omega=1.0),
+    )  # fmt: skip
+    kept = within(one, {"Q_abs": (1.2, 2.6)})
+    np.testing.assert_array_equal(measured(kept).counts, VALUES[1:4].ravel())
+    assert measured(kept).points.bins == measured(one).points.bins
+
+
+def test_points_are_cut_one_by_one():
+    one = point_list("one", HKL, np.arange(5.0), np.arange(5.0), np.ones(5))
+    np.testing.assert_array_equal(within(one, {"E": (1, 4), "h": (0, 0.5)}).values, [1, 2])
+
+
+def test_an_unknown_axis_and_an_empty_range_are_refused_by_name():
+    one = image("one", HKL, OMEGA, VALUES, np.ones_like(VALUES))
+    with pytest.raises(DataError, match="no axis Q_abs .* it has E, h, k, l"):
+        within(one, {"Q_abs": (0, 1)})
+    with pytest.raises(DataError, match="nothing with E in 90 … 99"):
+        within(one, {"E": (90, 99)})
