@@ -34,8 +34,8 @@ function parameter(name, one, target) {
       "p",
       "value",
       value,
-      error ? element("small", "", ` ± ${error}`) : null,
-      one.unit ? element("span", "unit", ` ${one.unit}`) : null,
+      " ",
+      element("span", "rest", error ? element("small", "", `± ${error}`) : null, one.unit ? element("span", "unit", ` ${one.unit}`) : null),
     ),
     said ? element("p", "goal edge", said) : goal,
   );
@@ -59,7 +59,10 @@ export function showHeadline(fit) {
   if (live.mode_share !== undefined && live.mode_share !== null)
     facts.push(fact("weight of this minimum", `${Math.round(100 * live.mode_share)} %`));
   put(at("facts"), ...facts);
-  const said = [...(live.events ?? []), ...(fit.warnings ?? [])];
+  const told = [...(live.events ?? []), live.tension?.text].filter(Boolean);
+  at("events").hidden = told.length === 0;
+  at("events").textContent = told.map((text) => text.charAt(0).toUpperCase() + text.slice(1)).join(" · ");
+  const said = fit.warnings ?? [];
   at("warnings").hidden = said.length === 0;
   put(at("warnings"), element("h2", "", "Before quoting these numbers"), element("ul", "", ...said.map((text) => element("li", "", text))));
 }

@@ -2,7 +2,10 @@
 
 import { Connection } from "./connection.js";
 import { logLine, numbersText, showHeadline, showStop } from "./headline.js";
-import { drawLandscape, drawMaps, drawTrend, prepare } from "./plots.js";
+import { drawLandscape } from "./landscape.js";
+import { drawMaps } from "./maps.js";
+import { prepare } from "./plots.js";
+import { drawTrend } from "./trend.js";
 import { clock, element, grouped, lasting, rounded } from "./words.js";
 
 const at = (id) => document.getElementById(id);
@@ -106,6 +109,7 @@ function showFit(entry) {
   showRun();
   at("download").href = `api/snapshots/${entry.number}.zip?key=${entry.key}`;
   document.body.dataset.shown = entry.number;
+  showConnection();
   const [name, one] = Object.entries(entry.parameters)[0] ?? ["", null];
   document.title = one ? `${name} ${rounded(one.value, one.error).filter(Boolean).join(" ± ")} · insiren` : "insiren · live";
 }
@@ -171,13 +175,24 @@ function showConnection() {
   } else if (age > DAY) [kind, text] = ["finished", `Last snapshot ${lasting(age)} ago`];
   else if (age > patience()) [kind, text] = ["stale", `Stale: nothing new for ${lasting(age)}`];
   else if (!Number.isFinite(age) && newest) text = "Live";
+  showAge(entry(), kind !== "live");
   const pill = at("connection");
   pill.dataset.state = kind;
   if (pill.lastElementChild.textContent !== text) pill.lastElementChild.textContent = text;
 }
 
+/** Says beside the verdict what it rests on, unless that is the newest there is. */
+function showAge(entry, old) {
+  const past = !state.following && entry ? `As of snapshot ${entry.number}, not the newest.` : "";
+  const said = past || (old && entry?.time ? `As of ${clock(entry.time)}, ${lasting(connection.age(entry.time))} ago.` : "");
+  at("as-of").hidden = !said;
+  if (at("as-of").textContent !== said) at("as-of").textContent = said;
+  at("stop").classList.toggle("old", Boolean(said));
+}
+
 // What a reader does -------------------------------------------------------------------------
 
+const entry = () => state.history[state.index];
 const newestIndex = () => state.history.length - 1;
 const step = (by) => state.history.length && show(state.index + by, state.index + by >= newestIndex());
 
