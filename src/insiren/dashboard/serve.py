@@ -88,13 +88,10 @@ def _check(out: Path, port: int, host: str, token: str | None) -> None:
 def _listener(host: str, port: int) -> socket.socket:
     """A socket at the port, taken before anything else so that a clash is one clear message."""
     try:
-        family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(place)
+        family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(place[:2], family=family)
     except OSError as error:
         raise DashboardError(
             f"Port {port} at {host} cannot be had ({error.strerror or error}); choose another --port, or stop "
             "whoever listens there."
         ) from error
-    return listener

@@ -101,10 +101,11 @@ class Watch:
         """Looks every half second, in a thread so that a slow disk holds nobody up."""
         while True:
             for event in self.take(await asyncio.to_thread(self.look)):
-                self._tell(event)
+                self.tell(event)
             await asyncio.sleep(INTERVAL)
 
-    def _tell(self, event: bytes | None) -> None:
+    def tell(self, event: bytes | None) -> None:
+        """Puts an event before all readers; None ends their streams."""
         for queue in list(self.readers):
             if queue.full():  # it reads too slowly: it is cut off, and asks again for what it missed
                 self.readers.discard(queue)
@@ -115,7 +116,7 @@ class Watch:
 
     def close(self) -> None:
         """Sends all readers home."""
-        self._tell(None)
+        self.tell(None)
 
     async def events(self, last: str) -> AsyncIterator[bytes]:
         """Server-sent events from where a reader left off.
