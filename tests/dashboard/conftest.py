@@ -37,7 +37,12 @@ def _files(forward, clean, neutrons, number):
     found = fit(forward, [data], starts=4, free=["J", "width"])
     grid = around(found, "J", "width", 17)
     files = {
-        "fit.json": {**found.to_dict(), "seconds": {"fit": 1.0}, "command": "insiren live", "live": _live(found, neutrons, number)},
+        "fit.json": {
+            **found.to_dict(),
+            "seconds": {"fit": 1.0},
+            "command": "insiren live",
+            "live": _live(found, neutrons, number),
+        },
         "maps.json": [_map(one) for one in spectra(found)],
         "landscape.json": {
             "x": {"name": "J", "unit": "meV", "values": grid.x_values},
@@ -54,7 +59,10 @@ def _map(one):
         "name": one.name,
         "x": {"label": "h", "unit": "r.l.u.", "values": one.hkl[:, 0]},
         "y": {"label": "energy transfer", "unit": "meV", "values": one.omega},
-        **{name: np.round(rows.T, 4) for name, rows in (("data", one.intensity), ("model", one.model), ("residual", residual))},
+        **{
+            name: np.round(rows.T, 4)
+            for name, rows in (("data", one.intensity), ("model", one.model), ("residual", residual))
+        },
     }
 
 
@@ -63,7 +71,13 @@ def _live(found, neutrons, number):
     for name, target in TARGETS.items():
         error = found.errors[name]
         wanted = neutrons * (error / target) ** 2
-        targets[name] = {"target": target, "error": error, "neutrons": wanted, "low": 0.8 * wanted, "high": 1.2 * wanted}
+        targets[name] = {
+            "target": target,
+            "error": error,
+            "neutrons": wanted,
+            "low": 0.8 * wanted,
+            "high": 1.2 * wanted,
+        }
         conditions.append({"name": f"target {name}", "met": error <= target, "text": f"{error:.2g} of {target:g}"})
     missing = [f"{one['name']}: {one['text']}" for one in conditions if not one["met"]]
     return {

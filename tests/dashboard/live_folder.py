@@ -21,7 +21,9 @@ class Run:
     def __init__(self, out, content):
         self.out, self.content, self.number = Path(out), content, 0
         (self.out / "snapshots").mkdir(parents=True)
-        self.rename("live.json", json.dumps({"model": "chain", "forward": "exact", "directory": "data", "started": "now"}))
+        self.rename(
+            "live.json", json.dumps({"model": "chain", "forward": "exact", "directory": "data", "started": "now"})
+        )
 
     def rename(self, name, text):
         partial = self.out / f".{name}.part"
@@ -55,7 +57,10 @@ class Served:
     def __init__(self, out, token=None, port=0):
         self.watch = Watch(out)
         config = uvicorn.Config(
-            application(self.watch, own_names("127.0.0.1"), token), port=port, log_level="warning", lifespan="on",
+            application(self.watch, own_names("127.0.0.1"), token),
+            port=port,
+            log_level="warning",
+            lifespan="on",
             timeout_graceful_shutdown=1,
         )
         self.server = uvicorn.Server(config)
@@ -63,6 +68,7 @@ class Served:
         self.thread.start()
         until(lambda: self.server.started)
         self.port = self.server.servers[0].sockets[0].getsockname()[1]
+        self.loop = self.server.servers[0].get_loop()
         self.url = f"http://127.0.0.1:{self.port}/"
 
     def get(self, path, method="GET", host=None, **headers):
@@ -80,9 +86,11 @@ class Served:
             connection.close()
 
     def close(self):
-        self.server.servers[0].get_loop().call_soon_threadsafe(self.watch.close)
-        self.server.should_exit = True
-        self.thread.join(10)
+        """Ends the thread; again does nothing."""
+        if self.thread.is_alive():
+            self.loop.call_soon_threadsafe(self.watch.close)
+            self.server.should_exit = True
+            self.thread.join(10)
 
 
 def until(true, seconds=20.0):

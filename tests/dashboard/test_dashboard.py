@@ -1,22 +1,23 @@
 """What the page answers: to whom, from where, and what it makes of a folder that is being written."""
 
-import asyncio
 import io
 import json
 import re
 import shutil
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 import zipfile
+from types import SimpleNamespace
 
 import pytest
 from live_folder import until
 
-from insiren.dashboard.folder import LogFile, entry_of, numbers, snapshot_number
-from insiren.dashboard.guard import is_loopback
-from insiren.dashboard.serve import DashboardError, serve
-from insiren.dashboard.watch import QUEUE, Watch
+from insiren.dashboard.folder import entry_of, numbers
+from insiren.dashboard.watch import Watch
 
 TOKEN = "a-token-nobody-guesses"
 
@@ -89,7 +90,9 @@ def test_every_file_that_the_page_names_is_there(page):
     text = page.get("/")[2].decode()
     names = set(re.findall(r'(?:href|src)="(static/[^"]+)"', text))
     for script in ("main", "maps"):
-        names |= {f"static/{n}" for n in re.findall(r'from "\./(\w+\.js)"', page.get(f"/static/{script}.js")[2].decode())}
+        names |= {
+            f"static/{n}" for n in re.findall(r'from "\./(\w+\.js)"', page.get(f"/static/{script}.js")[2].decode())
+        }
     assert len(names) > 5
     for name in names:
         assert page.get(f"/{name}")[0] == 200
@@ -164,7 +167,9 @@ def test_a_foreign_host_name_is_refused(page, host):
         assert page.get(path, host=host.format(port=page.port) or " ")[0] in (400, 421)
 
 
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1234", "127.0.0.1", "[::1]:80", "10.1.2.3:8765", socket.gethostname()])
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST:1234", "127.0.0.1", "[::1]:80", "10.1.2.3:8765", socket.gethostname()]
+)
 def test_names_and_numbers_of_this_machine_are_accepted(page, host):
     assert page.get("/api/history", host=host)[0] == 200
 
@@ -203,22 +208,21 @@ def test_answers_tell_the_browser_to_load_nothing_from_elsewhere(page):
     assert not re.search(r"<script(?![^>]*\bsrc=)|\son\w+=|style=|https?://", text)
 
 
-def test_serving_other_machines_takes_a_token_and_says_so(tmp_path):
-    with pytest.raises(DashboardError, match="Give a token"):
-        serve(tmp_path, 8765, "0.0.0.0")
-    with pytest.raises(DashboardError, match="12 or more"):
-        serve(tmp_path, 8765, "0.0.0.0", "short")
-    assert is_loopback("127.0.0.1") and is_loopback("::1") and is_loopback("localhost")
-    assert not is_loopback("0.0.0.0") and not is_loopback("192.168.1.1") and not is_loopback("example.org")
-
-
-def test_a_port_that_is_taken_and_a_folder_that_is_missing_are_one_clear_message(tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(DashboardError, match="choose another --port"):
-        serve(tmp_path, taken.getsockname()[1])
-    with pytest.raises(DashboardError, match="not a folder"):
-        serve(tmp_path / "missing", 8765)
-    with pytest.raises(DashboardError, match="Port 99999 does not exist"):
-        serve(tmp_path, 99_999)
+def test_the_command_serves_a_folder_until_it_is_interrupted(run, tmp_path):
+    run.snapshot()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "insiren", "page", str(run.out), "--port", str(port)]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as page:
+        assert page.stderr is not None
+        assert page.stderr.readline().startswith(f"http://127.0.0.1:{port}/")
+        reader = Reader(SimpleNamespace(port=port), "nothing")
+        reader.start()
+        assert reader.opened.wait(20)
+        page.send_signal(signal.SIGINT)
+        assert page.wait(20) == 0
+        assert page.stderr.read() == ""  # no word of streams that were still open
+    reader.join(20)
 
 
 # A folder that is being written -------------------------------------------------------------
@@ -247,32 +251,13 @@ def test_half_written_snapshots_are_not_there(run):
     assert list(watch.entries) == [1, 5]
 
 
-@pytest.mark.parametrize("text", ["", "null", "[]", "{}", '{"parameters": 3}', '{"parameters": {"J": 1}}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "text", ["", "null", "[]", "{}", '{"parameters": 3}', '{"parameters": {"J": 1}}', "[" * 100_000]
+)
 def test_files_that_are_no_fit_are_no_snapshot(run, text):
     run.snapshot()
     (run.out / "snapshots" / "000001" / "fit.json").write_text(text)
     assert numbers(run.out) == [1] and entry_of(run.out, 1) is None
-
-
-def test_snapshot_numbers_are_plain_digits():
-    assert snapshot_number("12") == 12
-    assert [snapshot_number(t) for t in ("0", "-1", "", " 1", "1 ", "٣", "0x1", "1_0", "9" * 10)] == [None] * 9
-
-
-def test_a_torn_line_of_the_log_waits_for_its_rest(tmp_path):
-    file, log = tmp_path / "log.jsonl", LogFile(tmp_path)
-    assert log.appended() == []
-    whole = json.dumps({"time": "now", "level": "info", "text": "é first"}, ensure_ascii=False).encode() + b"\n"
-    for end in range(1, len(whole)):
-        file.write_bytes(whole[:end])
-        assert log.appended() == []
-    file.write_bytes(whole + b"not JSON\n[1]\n" + whole[:9])
-    assert [(line.number, line.event["text"]) for line in log.appended()] == [(1, "é first")]
-    with file.open("ab") as more:
-        more.write(whole[9:])
-    assert [line.number for line in log.appended()] == [4]
-    file.write_bytes(whole)  # begun anew
-    assert [line.number for line in log.appended()] == [1]
 
 
 # Events -------------------------------------------------------------------------------------
@@ -303,7 +288,9 @@ class Reader(threading.Thread):
 
 
 def _event(block):
-    fields = dict(line.split(": ", 1) for line in block.replace("\r", "").splitlines() if re.match(r"(event|id|data): ", line))
+    fields = dict(
+        line.split(": ", 1) for line in block.replace("\r", "").splitlines() if re.match(r"(event|id|data): ", line)
+    )
     return fields | {"data": json.loads(fields["data"])}
 
 
@@ -361,16 +348,3 @@ def test_another_run_in_the_same_folder_takes_the_place_of_the_first(page, run):
     new = loaded(page.get("/api/history"))
     assert new["snapshots"] == [] and new["epoch"] != old["epoch"]
     assert loaded(page.get("/api/log"))["lines"] == []
-
-
-def test_a_reader_that_does_not_read_is_cut_off(tmp_path):
-    async def lag():
-        watch = Watch(tmp_path)
-        stream = watch.events("")
-        await anext(stream)
-        for _ in range(QUEUE + 1):
-            watch.tell(b"event")
-        assert not watch.readers
-        return [event async for event in stream]
-
-    assert len(asyncio.run(lag())) == QUEUE - 1

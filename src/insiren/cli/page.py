@@ -25,7 +25,8 @@ def page(
 
     Example: `insiren page result`, then open http://127.0.0.1:8765/
     """
-    from insiren.dashboard.serve import address, serve
+    from insiren.dashboard.serve import serve
 
-    say(f"{address(port, host, token)}  (Ctrl-C ends it)")
-    serve(out, port, host, token)
+    if out.is_dir() and not (out / "snapshots").is_dir():
+        say(f"{out} holds no snapshots yet; the page waits for the first.")
+    serve(out, port, host, token, lambda address: say(f"{address}  (Ctrl-C ends it)"))

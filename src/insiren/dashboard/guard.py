@@ -106,7 +106,7 @@ class Guard:
             return None
         if _same(_cookies(headers).get(self.cookie, ""), token):
             return None
-        said = "This page needs its token: open the address that was printed when it was started, with ?token=… at its end."
+        said = "This page needs its token: open the address that was printed at its start, which ends in ?token=…"
         return PlainTextResponse(said, 401, {"WWW-Authenticate": "Bearer"})
 
 

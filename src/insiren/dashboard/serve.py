@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import secrets
 import socket
+from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 import uvicorn
 
@@ -22,7 +24,13 @@ class DashboardError(InsirenError):
     """The page cannot be served as asked."""
 
 
-def serve(out: Path, port: int, host: str = "127.0.0.1", token: str | None = None) -> None:
+def serve(
+    out: Path,
+    port: int,
+    host: str = "127.0.0.1",
+    token: str | None = None,
+    ready: Callable[[str], None] = lambda address: None,
+) -> None:
     """Serves the page over the snapshots of a folder; returns when it is interrupted.
 
     Args:
@@ -30,6 +38,7 @@ def serve(out: Path, port: int, host: str = "127.0.0.1", token: str | None = Non
         port: to listen at.
         host: address to listen at. Others than this machine's own need a token.
         token: that every request has to know, in a cookie, as a bearer token or as ?token=….
+        ready: told where to point a browser, once the port is had.
 
     Raises:
         DashboardError: the folder is not there, the port cannot be had, or other machines could read without a token.
@@ -45,6 +54,7 @@ def serve(out: Path, port: int, host: str = "127.0.0.1", token: str | None = Non
         proxy_headers=False,
         timeout_graceful_shutdown=1,  # second
     )
+    ready(_address(port, host, token))
     with listener, contextlib.suppress(KeyboardInterrupt):
         _Server(config, watch).run(sockets=[listener])
 
@@ -61,11 +71,11 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def address(port: int, host: str = "127.0.0.1", token: str | None = None) -> str:
+def _address(port: int, host: str, token: str | None) -> str:
     """Where to point a browser."""
     everywhere = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}
     name = everywhere.get(host, f"[{host}]" if ":" in host else host)
-    return f"http://{name}:{port}/" + (f"?token={token}" if token else "")
+    return f"http://{name}:{port}/" + (f"?token={quote(token, safe='')}" if token else "")
 
 
 def _check(out: Path, port: int, host: str, token: str | None) -> None:
