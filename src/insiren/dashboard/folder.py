@@ -130,7 +130,7 @@ def entry_of(out: Path, number: int) -> Entry | None:
 
 
 def _summary(fit: dict[str, Any], number: int) -> dict[str, Any]:
-    live = fit.get("live") or {}
+    live, order = fit.get("live") or {}, list(fit.get("free") or ())
     stop = live.get("stop") or {}
     return {
         "number": number,
@@ -140,11 +140,16 @@ def _summary(fit: dict[str, Any], number: int) -> dict[str, Any]:
         "chi2_reduced": _finite(fit.get("chi2_reduced")),
         "parameters": {
             str(name): {"value": _finite(one["value"]), "error": _finite(one["error"]), "unit": str(one["unit"] or "")}
-            for name, one in fit["parameters"].items()
+            for name, one in sorted(fit["parameters"].items(), key=lambda pair: _place(order, pair[0]))
             if not one["fixed"]
         },
         "stop": {"advised": bool(stop.get("advised")), "missing": len(stop.get("missing") or ())},
     }
+
+
+def _place(order: list[Any], name: str) -> int:
+    """Where a parameter comes in the order of the model; the rest comes after."""
+    return order.index(name) if name in order else len(order)
 
 
 def _finite(value: Any) -> float | None:

@@ -17,7 +17,12 @@ function named(name) {
   return element("span", "symbol", element("i", "", letter), index ? element("sub", "", index) : null);
 }
 
-export const free = (fit) => Object.entries(fit.parameters).filter(([, one]) => !one.fixed);
+/** The free parameters with their entries, in the order of the model. */
+export function free(fit) {
+  const place = (name) => (fit.free?.indexOf(name) + 1 || Infinity);
+  const found = Object.entries(fit.parameters).filter(([, one]) => !one.fixed);
+  return found.sort(([a], [b]) => (place(a) < place(b) ? -1 : place(a) > place(b) ? 1 : 0));
+}
 
 function parameter(name, one, target) {
   const [value, error] = rounded(one.value, one.error);

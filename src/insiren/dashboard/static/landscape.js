@@ -30,7 +30,8 @@ const turned = (rows) => rows[0].map((_, n) => rows.map((row) => row[n]));
 export function drawLandscape(state) {
   const grid = state.landscape;
   if (!grid) return nothing("landscape", "There is no landscape with this snapshot: it takes two free parameters.");
-  at("landscape").style.height = "430px";
+  const beside = at("trend").offsetHeight;
+  at("landscape").style.height = `${Math.max(440, Math.min(beside, at("landscape").clientWidth))}px`;
   const { x, y } = grid;
   const delta = turned(turned(grid.delta.map(finer)).map(finer));
   const sigma = delta.map((row) => row.map((d) => (d === null ? null : Math.sqrt(Math.max(0, d)))));

@@ -109,6 +109,7 @@ function showFit(entry) {
   showRun();
   at("download").href = `api/snapshots/${entry.number}.zip?key=${entry.key}`;
   document.body.dataset.shown = entry.number;
+  performance.mark("insiren-numbers");
   showConnection();
   const [name, one] = Object.entries(entry.parameters)[0] ?? ["", null];
   document.title = one ? `${name} ${rounded(one.value, one.error).filter(Boolean).join(" ± ")} · insiren` : "insiren · live";

@@ -11,11 +11,11 @@ export function drawTrend(state) {
   const names = Object.keys(shown?.parameters ?? {});
   if (!entries.length || !names.length) return nothing("trend", "No snapshot says yet how many neutrons it holds.");
   const host = at("trend");
-  const each = names.length === 1 ? 300 : 185; // pixels
+  const each = { 1: 330, 2: 185, 3: 160 }[names.length] ?? 130; // pixels
   host.style.height = `${names.length * each + 70}px`;
   const targets = state.fit?.live?.targets ?? {};
   const traces = [];
-  const layout = { margin: { l: 62, r: 14, t: 10, b: 46 }, shapes: [], hovermode: "x" };
+  const layout = { margin: { l: 40, r: 14, t: 10, b: 46 }, shapes: [], hovermode: "x" };
   const step = 1 / names.length;
   names.forEach((name, n) => {
     const key = n ? n + 1 : "";
@@ -27,6 +27,7 @@ export function drawTrend(state) {
       domain: [1 - (n + 1) * step + (n < names.length - 1 ? 0.035 : 0), 1 - n * step],
       title: { text: label(name, shown.parameters[name].unit), standoff: 8, font: { size: 15, color: colour("--ink") } },
       nticks: 5,
+      automargin: true,
       range: span(points, name, targets[name]),
     });
     layout.shapes.push(...band(shown.parameters[name], targets[name], y));
