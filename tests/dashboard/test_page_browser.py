@@ -1,5 +1,6 @@
 """The page in a real browser, while snapshots arrive."""
 
+import json
 import re
 import threading
 import time
@@ -263,11 +264,28 @@ def test_a_measurement_gone_quiet_is_called_stale_and_a_finished_one_is_not(run,
     page.get_by_text("Last snapshot 3 days ago").wait_for()
 
 
+def test_a_grid_too_coarse_for_the_minimum_gives_way_to_the_covariance(run, served, visit):
+    coarse = {
+        "x": {"name": "J", "unit": "meV", "values": [0.2, 1.6, 3.0]},
+        "y": {"name": "width", "unit": "", "values": [0.5, 1, 2]},
+        "delta": [[900, None, 50], [80, 20, 70], [900, 80, 9]],
+    }
+    run.content = [{**run.content[0], "landscape.json": json.dumps(coarse)}]
+    run.snapshot()
+    page = shown(visit(served(run.out).url), 1)
+    assert "from the covariance" in page.locator("#landscape-note").inner_text()
+    low, high = page.evaluate("document.querySelector('#landscape').layout.xaxis.range")
+    assert 1.0 < low < high < 1.2  # meV
+    page.get_by_role("button", name="Whole box").click()
+    page.get_by_text("The objective over the whole box").wait_for()
+    assert page.evaluate("document.querySelector('#landscape').data[0].z[0][1]") is None
+
+
 def test_snapshots_without_maps_and_landscape_show_what_there_is(run, served, visit):
     run.snapshot(leave_out=("maps.json", "landscape.json"))
     page = shown(visit(served(run.out).url), 1)
     assert page.get_by_text("This snapshot has no maps.").is_visible()
-    assert page.get_by_text("There is no landscape with this snapshot").is_visible()
+    assert page.get_by_text("Dotted, from the covariance").is_visible()
     run.snapshot()
     shown(page, 2)
     assert page.locator("#maps .heatmaplayer").count() > 0

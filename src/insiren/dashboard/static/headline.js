@@ -27,7 +27,7 @@ export function free(fit) {
 function parameter(name, one, target) {
   const [value, error] = rounded(one.value, one.error);
   const said = one.at_bound ? "at a bound, so without an error" : error ? "" : "without an error";
-  const reached = target && one.error !== null && one.error <= target.target;
+  const reached = target && target.error !== null && target.error <= target.target;
   const goal = target
     ? element("p", reached ? "goal met" : "goal", `target ± ${brief(target.target)}${reached ? " reached" : ""}`)
     : null;
@@ -60,7 +60,7 @@ export function showHeadline(fit) {
   const facts = [fact("neutrons", grouped(live.neutrons))];
   if (live.files !== undefined && live.files !== null) facts.push(fact("files", grouped(live.files)));
   if (fit.chi2_reduced) facts.push(fact("χ² per degree of freedom", fit.chi2_reduced.toFixed(2)));
-  if (live.tension?.sigma !== undefined) facts.push(fact("tension of the newest data", `${brief(live.tension.sigma)} σ`));
+  if (live.tension?.sigma !== undefined) facts.push(fact("tension with earlier data", `${brief(live.tension.sigma)} σ`));
   if (live.mode_share !== undefined && live.mode_share !== null)
     facts.push(fact("weight of this minimum", `${Math.round(100 * live.mode_share)} %`));
   put(at("facts"), ...facts);

@@ -20,7 +20,7 @@ const state = {
   fit: null,
   maps: null,
   landscape: null,
-  chosen: { set: 0, scale: "linear" },
+  chosen: { set: 0, scale: "linear", view: "near" },
   lines: new Map(), // number -> line of the log
   asked: 0, // counts what was asked for, so that late answers are dropped
 };

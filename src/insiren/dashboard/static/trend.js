@@ -94,6 +94,7 @@ function chosen(entry, name, { x, y, line }) {
   return {
     type: "scatter", mode: "markers", xaxis: x, yaxis: y, hoverinfo: "skip",
     x: [entry.neutrons], y: [entry.parameters[name].value],
+    error_y: { type: "data", array: [entry.parameters[name].error ?? 0], color: colour(line), thickness: 2, width: 0 },
     marker: { size: 13, color: colour("--card"), line: { width: 3, color: colour(line) } },
   };
 }
