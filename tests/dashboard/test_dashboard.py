@@ -105,7 +105,9 @@ def test_every_file_that_the_page_names_is_there(page):
 def test_the_page_is_read_only(page, method):
     for path in ("/", "/api/run", "/api/snapshots/1/fit.json"):
         assert page.get(path, method)[0] == 405
-    assert page.get("/", "HEAD")[0] == 200
+    for path in ("/", "/api/run", "/events", "/api/snapshots/1.zip"):
+        status, _, content = page.get(path, "HEAD")
+        assert status == 200 and content == b""
 
 
 @pytest.mark.parametrize(

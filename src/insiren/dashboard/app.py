@@ -141,8 +141,10 @@ class Page:
     async def events(self, request: Request) -> Response:
         if len(self.watch.readers) >= READERS:
             return PlainTextResponse(f"{READERS} readers are connected, which is the most there can be.", 503)
-        last = request.headers.get("last-event-id", "")
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        if request.method == "HEAD":
+            return Response(headers=headers, media_type="text/event-stream")
+        last = request.headers.get("last-event-id", "")
         return StreamingResponse(self.watch.events(last), headers=headers, media_type="text/event-stream")
 
 
