@@ -164,6 +164,18 @@ def test_the_phone_has_one_column_and_nothing_beside_it(run, served, visit):
     assert small == 0  # fingers
 
 
+def test_numbers_and_verdict_fit_their_cards_on_every_screen(run, served, visit):
+    run.snapshot()
+    page = shown(visit(served(run.out).url), 1)
+    for width in (360, 700, 1100, 1440, 1920):
+        page.set_viewport_size({"width": width, "height": 900})
+        beyond = page.evaluate(
+            """[...document.querySelectorAll('.value, .rest, #verdict span, #conditions p')].map(e =>
+            e.getBoundingClientRect().right - e.closest('.parameter, .stop').getBoundingClientRect().right)"""
+        )
+        assert max(beyond) <= 0.5, width
+
+
 def test_dark_and_light_follow_the_system_until_one_is_chosen(run, served, visit):
     run.snapshot()
     url = served(run.out).url
