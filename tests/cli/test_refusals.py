@@ -54,6 +54,13 @@ def test_a_model_file_with_an_unknown_key(refused, model, measurement):
     assert "spinn" in refused("fit", path, measurement, "--out", "out")
 
 
+def test_a_page_that_cannot_be_served(refused, tmp_path):
+    assert "not a folder" in refused("page", "nowhere")
+    (tmp_path / "out" / "snapshots").mkdir(parents=True)
+    assert "Give a token" in refused("page", "out", "--host", "0.0.0.0")
+    assert "12 or more" in refused("page", "out", "--token", "short")
+
+
 def test_an_expression_with_an_unknown_name(refused, model):
     said = refused("simulate", model('exchange = "Jp"', 'exchange = "Jp + K"'), *SIMULATE)
     assert "'K'" in said or "K" in said.replace("mine.toml", "")

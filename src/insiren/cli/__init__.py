@@ -17,6 +17,7 @@ from insiren.cli.answer import fit, landscape
 from insiren.cli.bring import models, simulate
 from insiren.cli.demo import demo
 from insiren.cli.look import fetch, inspect
+from insiren.cli.page import page
 from insiren.cli.session import say
 from insiren.cli.train import train
 from insiren.errors import InsirenError
@@ -29,7 +30,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-for _command in (demo, models, fetch, inspect, simulate, train, fit, landscape):
+for _command in (demo, models, fetch, inspect, simulate, train, fit, landscape, page):
     app.command()(_command)
 
 
