@@ -1,0 +1,208 @@
+"""One update: the fit of all counts so far, from the last answer, or from a search of the whole box.
+
+A warm start takes Gauss–Newton steps, each to the minimum of the problem with tangents in place of spectra (see
+`expansion`), weights and backgrounds settled as in any fit. A step within a part of the errors is the last. The box is
+searched again when the data say so: at the first update, when the neutrons have doubled since, when the answer moved by
+more than its errors allow or its misfit grew, or when a point of the cached screen beats the answer.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipp as sc
+
+from insiren.fit.answer import answer_at
+from insiren.fit.optimise import Posed, Wanted, pose, refine, settle
+from insiren.fit.problem import Problem
+from insiren.fit.result import Fit
+from insiren.fit.search import search
+from insiren.fit.treatment import Treatment
+from insiren.forward import Forward
+from insiren.live.expansion import Expanded, Tangent, expanded, objective_at, tangent
+from insiren.live.fold import grid_of
+from insiren.live.stop import Quality
+
+AGAIN = 2.0  # factor in neutrons after which the box is searched again
+_STEPS = 6  # tangents at most; more say that the valley is not where the last answer was
+_CLOSE = 0.3  # σ: a step within it leaves an error of some hundredths of σ
+_FAR = 0.1  # of the width of the bounds: a tangent says nothing of spectra further away
+
+Progress = Callable[[str, float], None]
+
+
+class Asked(NamedTuple):
+    """What a run fits with what, the same at every update.
+
+    Attributes:
+        forward: what simulates.
+        wish: on data and backgrounds.
+        wanted: on parameters.
+        starts: raw starts of a search.
+        seed: of its points.
+    """
+
+    forward: Forward
+    wish: Treatment
+    wanted: Wanted
+    starts: int = 10
+    seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Memory:
+    """What later updates may use; all of it can be worked out again.
+
+    Attributes:
+        grids: of the data sets it holds for.
+        theta: the last answer, shape (p,).
+        problem: with its Forwards prepared.
+        tangent: the last one.
+        starts: raw starts of the last search, and how many agree.
+        neutrons: at the last search.
+    """
+
+    grids: tuple[str, ...]
+    theta: np.ndarray
+    problem: Problem
+    tangent: Tangent | None
+    starts: tuple[int, int]
+    neutrons: float
+
+
+class Update(NamedTuple):
+    """An answer, whether the box was searched for it, and what the next update may use."""
+
+    fit: Fit
+    searched: bool
+    memory: Memory
+
+
+def posed(asked: Asked, sets: Sequence[sc.DataArray], memory: Memory | None) -> Posed:
+    """The problem of the data sets, prepared as the last one where it is on the same pixels."""
+    made = pose([asked.forward] * len(sets), sets, asked.wish, asked.wanted)
+    if memory is not None and memory.grids == grids(sets) and made.problem.choice == memory.problem.choice:
+        return made._replace(problem=dataclasses.replace(made.problem, prepared=memory.problem.prepared))
+    return made
+
+
+def grids(sets: Sequence[sc.DataArray]) -> tuple[str, ...]:
+    """Of each data set."""
+    return tuple(map(grid_of, sets))
+
+
+def searched(
+    asked: Asked, sets: Sequence[sc.DataArray], neutrons: float, also: Sequence[np.ndarray],
+    memory: Memory | None, progress: Progress,
+) -> Update:  # fmt: skip
+    """The answer after a search of the box.
+
+    Args:
+        asked: what is fitted.
+        sets: the data.
+        neutrons: in them.
+        also: θ to descend from besides what the search finds.
+        memory: of the last update, or None.
+        progress: told the stage and the fraction done.
+
+    Raises:
+        FitError: nothing within the bounds has a spectrum.
+    """
+    made = posed(asked, sets, memory)
+    found = search(made.problem, asked.starts, asked.seed, progress)
+    minima = np.array([*found.minima, *[one for one in also if len(one) == found.minima.shape[1]]])
+    progress("fit", 0.0)
+    theta, problem = refine(made.problem, minima, made.noises, None, progress)
+    at = tangent(problem, theta)
+    starts = (asked.starts, found.agree)
+    return _answered(asked, sets, made, expanded(problem, at), theta, problem, starts, True, neutrons)
+
+
+def warmed(
+    asked: Asked, sets: Sequence[sc.DataArray], memory: Memory, progress: Progress
+) -> Update | None:  # fmt: skip
+    """The answer from the last one, or None where the tangents do not lead to a minimum."""
+    made = posed(asked, sets, memory)
+    width = made.problem.choice.upper - made.problem.choice.lower
+    if memory.grids != grids(sets) or made.problem.choice != memory.problem.choice or memory.tangent is None:
+        return None
+    problem, at, theta = made.problem, memory.tangent, memory.theta
+    for n in range(_STEPS):
+        progress("fit", n / _STEPS)
+        here = expanded(problem, at)
+        reached, weighted = settle(here, theta if n == 0 else at.theta, made.noises, lambda stage, part: None)
+        assert isinstance(weighted, Expanded)
+        step = reached - at.theta
+        if _within(weighted, step, reached):
+            return _answered(asked, sets, made, weighted, reached, problem, memory.starts, False, memory.neutrons)
+        if np.any(np.abs(step) > _FAR * width):
+            return None
+        problem = problem if problem.covers(reached) else problem.near(reached)
+        before, at = objective_at(weighted, at), tangent(problem, reached)
+        if not objective_at(weighted, at) <= before:
+            return None
+        theta = reached
+    return None
+
+
+def _within(problem: Expanded, step: np.ndarray, theta: np.ndarray) -> bool:
+    """Whether a step is short in units of the errors."""
+    gram = problem.normal(theta[None]).gram[0]
+    return float(step @ gram @ step) <= _CLOSE**2 * len(step)
+
+
+def _answered(
+    asked: Asked, sets: Sequence[sc.DataArray], made: Posed, at: Expanded, theta: np.ndarray, problem: Problem,
+    starts: tuple[int, int], anew: bool, neutrons: float,
+) -> Update:  # fmt: skip
+    answer = answer_at(at, theta, made.maps, asked.wish.background, starts)
+    settings = {"seed": asked.seed, "preset": None, "weights": asked.wish.weights, "robust": asked.wish.robust}
+    settings["each"] = list(at.choice.each)
+    answer = dataclasses.replace(answer, warnings=made.remarks, settings=settings)
+    return Update(answer, anew, Memory(grids(sets), theta, problem, at.tangent, starts, neutrons))
+
+
+def quality(fit: Fit) -> Quality | None:
+    """Pearson's χ² of the answer, and how far from 1 it may be; with few counts a deviance is no χ².
+
+    For counts of mean μ, (n − μ)²/μ has the variance 2 + 1/μ.
+
+    Source: McCullagh and Nelder, Generalized Linear Models, 2nd ed. (1989), section 4.2.
+    """
+    if fit.chi2_reduced is None:
+        return None
+    square, spread, pixels = 0.0, 0.0, 0
+    for one, target in zip(fit.maps, fit.problem.data, strict=True):
+        used = one.measured.used
+        weight = np.asarray(target.weight)[used]
+        square += float(np.sum(weight * (one.intensity - np.asarray(one.profile.model))[used] ** 2))
+        spread += 2.0 * used.sum()
+        if fit.objective == "poisson" and one.measured.norm is not None:
+            spread += float(np.sum(weight / one.measured.norm[used] ** 2))  # the weight is norm²/μ
+        pixels += int(used.sum())
+    freedom = max(1.0, fit.objective_value / fit.chi2_reduced) if fit.chi2_reduced else float(pixels)
+    return Quality(square / freedom, float(np.sqrt(spread)) / freedom)
+
+
+def why_search(
+    memory: Memory | None, sets: Sequence[sc.DataArray], neutrons: float, rival: bool
+) -> str | None:  # fmt: skip
+    """Why the box is to be searched before a warm start is tried, in words, or None."""
+    if memory is None:
+        return "the first answer of this process"
+    if memory.grids != grids(sets):
+        return "a data set has been added"
+    if neutrons >= AGAIN * memory.neutrons:
+        return "the neutrons have doubled since the last search"
+    if neutrons < memory.neutrons:
+        return "there are fewer neutrons than at the last search"
+    return "another point of the box describes the data better" if rival else None
+
+
+def options(wish: Treatment, wanted: Wanted, starts: int, seed: int) -> dict[str, Any]:
+    """What makes one run another, as JSON holds it."""
+    plain: Mapping[str, Any] = {**wish._asdict(), **wanted._asdict(), "starts": starts, "seed": seed}
+    return {key: value for key, value in plain.items() if key != "template"}
