@@ -8,23 +8,28 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import scipp as sc
 
 from insiren import __version__
 from insiren.data.files import read
-from insiren.errors import InsirenError
+from insiren.errors import FitError, InsirenError
+from insiren.live.box import Box, box_of, judged
 from insiren.live.fold import State, by_key, checked, fold, neutrons
 from insiren.live.history import Answer, answer_of, earlier, tension, thinned
 from insiren.live.ledger import Ledger
+from insiren.live.screen import Modes
 from insiren.live.snapshots import Folder, LiveError, encoded, lines, now, replace
 from insiren.live.story import Story, snapshot_of
 from insiren.live.update import Asked, Memory, Update, options, quality, searched, warmed, why_search
 from insiren.live.watch import Watch, digest_of, signature
 
+AGAIN_FOR_A_RIVAL = 1.2  # factor in neutrons since a search that found the rival no better on all pixels
 SUSPECT = 3.0  # σ of tension, or of growth of the misfit, at which the box is searched again
 
 Told = Callable[[str, str], None]  # (level, text)
@@ -85,6 +90,7 @@ class Live:
         self.events: list[str] = []
         self.new_files: list[str] = []
         self.memory: Memory | None = None
+        self.box: Box | None = None
         self.history: tuple[Answer, ...] = ()
         self.number, self.fitted = 0, ()
         self._resume()
@@ -216,11 +222,21 @@ class Live:
     def update(self) -> int | None:
         """Fits all counts so far and writes a snapshot: its number, or None where that was not possible."""
         counting = self.ledger.counting()
+        begun = time.monotonic()
         try:
             found = self._fit()
+            self.box = box_of(found.fit, found.memory.problem, self.box, self.asked.seed, self.progress)
+            split, landscape = judged(found.fit, self.box)
+            if split is not None and split.better and self.state.neutrons > AGAIN_FOR_A_RIVAL * found.memory.neutrons:
+                found = self._again(split)
+                split, landscape = judged(found.fit, self.box)
         except InsirenError as error:
             self.tried = counting
             self.say("warning", f"no answer with {self.state.neutrons:,.0f} neutrons: {error}")
+            return None
+        if not np.isfinite(found.fit.objective_value):
+            self.tried = counting
+            self.say("warning", f"no answer with {self.state.neutrons:,.0f} neutrons: the likelihood is not finite.")
             return None
         number = self.number + 1
         answer = Answer(number, self.state.neutrons, found.fit.names, found.fit.theta, found.fit.covariance)
@@ -229,7 +245,9 @@ class Live:
         history = thinned((*self.history, answer))
         story = Story(
             number, self.state.neutrons, len(self.ledger.counting()), counting, found.searched, tuple(self.events),
-            tuple(self.new_files), history, before, None, quality(found.fit), self.wishes.command,
+            tuple(self.new_files), history, before,
+            None if split is None else split.share, quality(found.fit), self.wishes.command, landscape,
+            {"update": round(time.monotonic() - begun, 3)},
         )  # fmt: skip
         content = snapshot_of(found.fit, story, self.wishes.targets, self.wishes.confidence)
         try:
@@ -246,8 +264,8 @@ class Live:
 
     def _fit(self) -> Update:
         """The answer, from the last one where that is enough."""
-        sets, count = self.state.sets, self.state.neutrons
-        reason = why_search(self.memory, sets, count, False)
+        sets, count = self._filled(), self.state.neutrons
+        reason = why_search(self.memory, sets, count)
         if reason is None and self.memory is not None:
             warm = warmed(self.asked, sets, self.memory, self.progress)
             if warm is not None and not self._suspect(warm, count):
@@ -256,6 +274,19 @@ class Live:
         self._event("info", f"searches the box: {reason}.")
         also = [] if self.memory is None else [self.memory.theta]
         return searched(self.asked, sets, count, also, self.memory, self.progress)
+
+    def _again(self, split: Modes) -> Update:
+        """The answer after a search, since a point of the box describes the data better than a warm start's end."""
+        self._event("info", "searches the box: another point of it describes the data better.")
+        also = [one for one in (split.rival, self.memory.theta if self.memory else None) if one is not None]
+        return searched(self.asked, self._filled(), self.state.neutrons, also, self.memory, self.progress)
+
+    def _filled(self) -> list[sc.DataArray]:
+        """The data sets that hold any neutron; no likelihood can be weighted without one."""
+        found = [one for one in self.state.sets if neutrons(one) > 0]
+        if not found:
+            raise FitError("no neutron has been counted")
+        return found
 
     def _suspect(self, warm: Update, count: float) -> bool:
         """Whether a warm answer disagrees with the last one."""

@@ -188,7 +188,7 @@ def quality(fit: Fit) -> Quality | None:
 
 
 def why_search(
-    memory: Memory | None, sets: Sequence[sc.DataArray], neutrons: float, rival: bool
+    memory: Memory | None, sets: Sequence[sc.DataArray], neutrons: float
 ) -> str | None:  # fmt: skip
     """Why the box is to be searched before a warm start is tried, in words, or None."""
     if memory is None:
@@ -199,7 +199,7 @@ def why_search(
         return "the neutrons have doubled since the last search"
     if neutrons < memory.neutrons:
         return "there are fewer neutrons than at the last search"
-    return "another point of the box describes the data better" if rival else None
+    return None
 
 
 def options(wish: Treatment, wanted: Wanted, starts: int, seed: int) -> dict[str, Any]:

@@ -1,0 +1,102 @@
+"""What a run keeps of the box of its parameters: the screen, and the plane of two parameters for a landscape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from insiren.data.spectrum import Measured
+from insiren.fit.problem import Problem
+from insiren.fit.result import Fit
+from insiren.live.screen import PLANE, Coarse, Modes, Screen, coarse, deviances, modes, screened, spectra_at, summed
+
+_MOVED = 0.1  # of the width of the bounds: the plane is worked out again where a held parameter moved further
+
+Progress = Callable[[str, float], None]
+
+
+class Box(NamedTuple):
+    """Spectra that do not depend on the data.
+
+    Attributes:
+        coarse: what simulates the coarse pixels.
+        screen: points of the whole box.
+        plane: points of a grid over the first two parameters, or None where there is only one.
+        held: where the others are held in the plane, shape (p,).
+    """
+
+    coarse: Coarse
+    screen: Screen
+    plane: Screen | None
+    held: np.ndarray
+
+
+def box_of(fit: Fit, problem: Problem, before: Box | None, seed: int, progress: Progress) -> Box:
+    """The spectra for a fit's data sets, those of before where they still hold.
+
+    Args:
+        fit: the answer.
+        problem: that it answers, with Forwards that can be asked.
+        before: of an earlier update, or None.
+        seed: of the points.
+        progress: told the stage and the fraction done.
+    """
+    choice = fit.problem.choice
+    same = before is not None and before.coarse.problem.choice == choice and _same(before.coarse, fit)
+    moved = np.abs(fit.theta - before.held)[2:] > _MOVED * (choice.upper - choice.lower)[2:] if same else [True]
+    if before is not None and same and not np.any(moved):
+        return before
+    if before is not None and same:
+        few, screen = before.coarse, before.screen
+    else:
+        few = coarse(problem, seed)
+        screen = screened(few, seed, lambda part: progress("screen", 0.5 * part))
+    if len(choice.free) < 2:
+        return Box(few, screen, None, fit.theta)
+    plane = _plane(fit)
+    told = lambda part: progress("screen", 0.5 + 0.5 * part)  # noqa: E731
+    return Box(few, screen, Screen(plane, spectra_at(few, plane, told)), fit.theta)
+
+
+def _same(few: Coarse, fit: Fit) -> bool:
+    """Whether the coarse pixels are those of the fit's data sets."""
+    sizes = [len(p) for p in fit.problem.points]
+    return [len(c.cell) for c in few.cells] == sizes
+
+
+def _plane(fit: Fit) -> np.ndarray:
+    choice = fit.problem.choice
+    x, y = (np.linspace(choice.lower[k], choice.upper[k], PLANE) for k in (0, 1))
+    thetas = np.tile(fit.theta, (PLANE * PLANE, 1))
+    thetas[:, 0], thetas[:, 1] = np.tile(x, PLANE), np.repeat(y, PLANE)
+    return thetas
+
+
+def judged(fit: Fit, box: Box) -> tuple[Modes | None, dict[str, Any] | None]:
+    """How the posterior divides, and the content of landscape.json; None where the objective is no likelihood."""
+    problem: Problem = fit.problem
+    if problem.kind == "pearson":
+        return None, None
+    maps: list[Measured] = [m.measured for m in fit.maps]
+    data = summed(problem, maps, box.coarse.cells)
+    here = deviances(problem, data, spectra_at(box.coarse, fit.theta[None]))[0]
+    values = deviances(problem, data, box.screen.spectra)
+    width = problem.choice.upper - problem.choice.lower
+    found = None
+    if np.isfinite(here):
+        found = modes(box.screen, values, fit.theta, float(here), fit.covariance, width, fit.noise)
+    if box.plane is None:
+        return found, None
+    plane = deviances(problem, data, box.plane.spectra)
+    x, y = fit.parameters[:2]
+    # the coarse pixels may have their minimum beside the answer
+    lowest = min(float(here), float(np.min(plane)))
+    delta = (plane - lowest).reshape(PLANE, PLANE) / fit.noise
+    return found, {
+        "x": {"name": x.name, "unit": x.unit, "values": np.linspace(x.min, x.max, PLANE)},
+        "y": {"name": y.name, "unit": y.unit, "values": np.linspace(y.min, y.max, PLANE)},
+        "delta": [[float(f"{v:.5g}") if np.isfinite(v) else None for v in row] for row in delta.tolist()],
+        "held": {p.name: float(at) for p, at in list(zip(fit.parameters, box.held, strict=True))[2:]},
+    }
