@@ -26,6 +26,20 @@ from insiren.live.update import Asked
 FIRST, EVENTS = 2_000, 800_000
 
 
+class Stages:
+    """Adds up the seconds from the first to the last word of each stage."""
+
+    def __init__(self, seconds: dict[str, float]):
+        self.seconds, self.stage, self.since = seconds, "", 0.0
+
+    def __call__(self, stage: str, fraction: float) -> None:
+        now = time.perf_counter()
+        if stage == self.stage and self.seconds:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self.since
+        self.seconds.setdefault(stage, 0.0)
+        self.stage, self.since = stage, now
+
+
 def main(data: str, steps: int) -> None:
     asked = Asked(
         ins.exact(ins.load_model("la2nio4")), Treatment(None, "per-energy", "data", False, None, None), Wanted()
@@ -35,7 +49,8 @@ def main(data: str, steps: int) -> None:
         counts = Path(place) / "counts"
         counts.mkdir()
         wishes = Wishes(counts, Path(place) / "run", {"J": 0.3, "Jp": 0.2})
-        run, took = Live(asked, wishes), []
+        stages: dict[str, float] = {}
+        run, took = Live(asked, wishes, progress=Stages(stages)), []
         for n, sets in enumerate(stream(read(data), FIRST, EVENTS, steps, seed=1)):
             for one in sets:
                 write(one, counts / f"{one.name}-{n:03d}.h5")
@@ -45,6 +60,8 @@ def main(data: str, steps: int) -> None:
             folded = time.perf_counter()
             number = run.update()
             wait = time.perf_counter() - begun
+            stages_took = " ".join(f"{k} {v:.1f}" for k, v in stages.items())
+            stages.clear()
             assert number is not None
             live = run.folder.fit(number)["live"]
             took.append((wait, live["searched"]))
@@ -56,7 +73,7 @@ def main(data: str, steps: int) -> None:
             print(
                 f"{n + 1:3d} {live['neutrons']:9,.0f} {folded - begun:5.2f} + {wait - (folded - begun):6.2f} s "
                 f"{'search' if live['searched'] else '':7}{values}  share {live['mode_share']:.3f}  tension {tension}  "
-                f"{live['quality']['reduced']:.3f}  missing {live['stop']['missing']}",
+                f"{live['quality']['reduced']:.3f}  missing {live['stop']['missing']}  ({stages_took})",
                 flush=True,
             )
     seconds = np.array([s for s, _ in took[1:]])

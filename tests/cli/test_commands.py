@@ -16,7 +16,7 @@ from insiren.data.spectrum import is_image
 from insiren.model.spec import load_model
 from insiren.report import load_fit
 
-COMMANDS = ("demo", "models", "fetch", "inspect", "simulate", "train", "fit", "landscape")
+COMMANDS = ("demo", "models", "fetch", "inspect", "simulate", "train", "fit", "landscape", "live", "replay")
 
 
 def process(*words, cwd):

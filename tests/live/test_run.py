@@ -1,4 +1,4 @@
-"""Runs against what the world does to them: damage, repetition, a full disk, a vanished directory, clocks, and two writers."""
+"""Runs against what the world does to them: damage, repetition, a full disk, clocks, two writers."""
 
 import errno
 import json
@@ -9,8 +9,9 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from ridge import TRUTH, counted, live
+from ridge import RIDGE, TRUTH, counted, live
 
+import insiren as ins
 from insiren.data.files import write
 from insiren.data.replay import stream
 from insiren.live.snapshots import LiveError, lines, only_writer
@@ -58,9 +59,6 @@ def test_a_snapshot_holds_what_the_page_needs(place):
 
 
 def test_warm_updates_agree_with_a_fit_from_scratch(place):
-    import insiren as ins
-    from ridge import RIDGE
-
     run = live(place.counts, place.run)
     for n, (one,) in enumerate(stream([counted(20_000)], 2000, None, 6, 3)):
         put(place, f"{n}.h5", data=one)
@@ -315,5 +313,3 @@ def test_memory_is_flat_over_updates(place):
 @pytest.mark.slow
 def test_memory_is_flat_over_a_thousand_updates(place):
     assert grown(place, 1000, 20) < 3_000_000
-
-

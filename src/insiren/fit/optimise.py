@@ -35,7 +35,7 @@ __all__ = ["Pairs", "Progress", "fit"]
 _REWEIGHTS = 15  # at most; fits of counts need about four, robust ones twice that
 _STILL = 1e-6  # of the width of the bounds: a smaller change is none in the quoted digits
 _REPLANS = 4  # of the quadrature, where the answer lies far from the start
-_FINELY = Settings(steps=60, move=1e-8, gain=1e-12)
+FINELY = Settings(steps=60, move=1e-8, gain=1e-12)
 
 Data = Sequence[sc.DataArray] | sc.DataArray
 Pairs = Sequence[tuple[Forward, Data]]
@@ -269,12 +269,12 @@ def refine(
         here, first = _prepared(problem, start, ready)
         if not np.isfinite(first.cost[0]):
             continue  # the rough problem saw no wavevector that is unstable there
-        found = descend(here, start[None], _FINELY, first=first)
+        found = descend(here, start[None], FINELY, first=first)
         for _ in range(_REPLANS):
             if here.covers(found.thetas[0]):
                 break
             here = here.near(found.thetas[0])
-            found = descend(here, found.thetas, _FINELY)
+            found = descend(here, found.thetas, FINELY)
         rivals.append((found, here))
         progress("fit", (n + 1) / (len(minima) + 1))
     if not rivals:
@@ -295,7 +295,7 @@ def settle(
     for n in range(_REWEIGHTS):
         progress("fit", (n + 1) / (_REWEIGHTS + 1))
         problem = adapted(problem if problem.covers(theta) else problem.near(theta), theta, noises)
-        last, theta = theta, descend(problem, theta[None], _FINELY).thetas[0]
+        last, theta = theta, descend(problem, theta[None], FINELY).thetas[0]
         if np.all(np.abs(theta - last) < _STILL * width):
             break
     return theta, problem

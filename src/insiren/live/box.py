@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from insiren.data.spectrum import Measured
+from insiren.fit.marquardt import Settings, descend
+from insiren.fit.optimise import Posed
 from insiren.fit.problem import Problem
 from insiren.fit.result import Fit
-from insiren.live.screen import PLANE, Coarse, Modes, Screen, coarse, deviances, modes, screened, spectra_at, summed
+from insiren.fit.search import AGREE
+from insiren.live.screen import (
+    PLANE,
+    Coarse,
+    Modes,
+    Screen,
+    coarse,
+    deviances,
+    minima,
+    modes,
+    screened,
+    spectra_at,
+    summed,
+    targets,
+)
 
+_DESCENTS = 6  # of the best valleys of the screen
+_FINALISTS = 2  # of them that are refined on all pixels
+_ROUGHLY = Settings(steps=30, move=1e-4, gain=1e-5)
 _MOVED = 0.1  # of the width of the bounds: the plane is worked out again where a held parameter moved further
 
 Progress = Callable[[str, float], None]
@@ -72,6 +92,33 @@ def _plane(fit: Fit) -> np.ndarray:
     thetas = np.tile(fit.theta, (PLANE * PLANE, 1))
     thetas[:, 0], thetas[:, 1] = np.tile(x, PLANE), np.repeat(y, PLANE)
     return thetas
+
+
+def candidates(made: Posed, box: Box, seed: int) -> list[np.ndarray]:
+    """Minima of the whole box for these data, best first: the best screened points descend on the coarse pixels.
+
+    All neutrons take part, weighted as if there were background alone, since few counts tell no variance.
+    """
+    if made.problem.kind == "pearson":
+        return []
+    data = summed(made.problem, made.maps, box.coarse.cells)
+    values = deviances(made.problem, data, box.screen.spectra)
+    alive = np.flatnonzero(np.isfinite(values))
+    if not len(alive):
+        return []
+    width = made.problem.choice.upper - made.problem.choice.lower
+    low = minima(box.screen.thetas[alive] / width, values[alive])[:_DESCENTS]
+    starts = box.screen.thetas[alive][np.resize(low, _DESCENTS)]  # one shape, one compile
+    easy = dataclasses.replace(
+        box.coarse.problem, choice=made.problem.choice, kind=made.problem.kind, data=targets(made.problem, data)
+    )
+    ends = descend(easy, starts, _ROUGHLY)
+    found: list[np.ndarray] = []
+    for n in np.argsort(ends.costs, kind="stable"):
+        apart = all(np.any(np.abs(ends.thetas[n] - one) > AGREE * width) for one in found)
+        if np.isfinite(ends.costs[n]) and apart and len(found) < _FINALISTS:
+            found.append(ends.thetas[n])
+    return found
 
 
 def judged(fit: Fit, box: Box) -> tuple[Modes | None, dict[str, Any] | None]:

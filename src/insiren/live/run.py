@@ -19,17 +19,16 @@ import scipp as sc
 from insiren import __version__
 from insiren.data.files import read
 from insiren.errors import FitError, InsirenError
-from insiren.live.box import Box, box_of, judged
+from insiren.live.box import Box, box_of, candidates, judged
 from insiren.live.fold import State, by_key, checked, fold, neutrons
 from insiren.live.history import Answer, answer_of, earlier, tension, thinned
 from insiren.live.ledger import Ledger
-from insiren.live.screen import Modes
 from insiren.live.snapshots import Folder, LiveError, encoded, lines, now, replace
 from insiren.live.story import Story, snapshot_of
 from insiren.live.update import Asked, Memory, Update, options, quality, searched, warmed, why_search
 from insiren.live.watch import Watch, digest_of, signature
 
-AGAIN_FOR_A_RIVAL = 1.2  # factor in neutrons since a search that found the rival no better on all pixels
+AGAIN_FOR_A_RIVAL = 1.2  # factor in neutrons since a search for the sake of a rival
 SUSPECT = 3.0  # σ of tension, or of growth of the misfit, at which the box is searched again
 
 Told = Callable[[str, str], None]  # (level, text)
@@ -91,6 +90,7 @@ class Live:
         self.new_files: list[str] = []
         self.memory: Memory | None = None
         self.box: Box | None = None
+        self.rivalled = 0.0  # neutrons at the last search for the sake of a rival
         self.history: tuple[Answer, ...] = ()
         self.number, self.fitted = 0, ()
         self._resume()
@@ -225,10 +225,12 @@ class Live:
         begun = time.monotonic()
         try:
             found = self._fit()
+            self.memory = found.memory
             self.box = box_of(found.fit, found.memory.problem, self.box, self.asked.seed, self.progress)
             split, landscape = judged(found.fit, self.box)
-            if split is not None and split.better and self.state.neutrons > AGAIN_FOR_A_RIVAL * found.memory.neutrons:
-                found = self._again(split)
+            if split is not None and split.better and self.state.neutrons > AGAIN_FOR_A_RIVAL * self.rivalled:
+                self.rivalled = self.state.neutrons
+                found = self._search("another point of it describes the data better than the answer")
                 split, landscape = judged(found.fit, self.box)
         except InsirenError as error:
             self.tried = counting
@@ -271,15 +273,14 @@ class Live:
             if warm is not None and not self._suspect(warm, count):
                 return warm
             reason = "the answer moved by more than its errors allow" if warm else "the last answer leads to no minimum"
-        self._event("info", f"searches the box: {reason}.")
-        also = [] if self.memory is None else [self.memory.theta]
-        return searched(self.asked, sets, count, also, self.memory, self.progress)
+        return self._search(reason)
 
-    def _again(self, split: Modes) -> Update:
-        """The answer after a search, since a point of the box describes the data better than a warm start's end."""
-        self._event("info", "searches the box: another point of it describes the data better.")
-        also = [one for one in (split.rival, self.memory.theta if self.memory else None) if one is not None]
-        return searched(self.asked, self._filled(), self.state.neutrons, also, self.memory, self.progress)
+    def _search(self, reason: str) -> Update:
+        """The answer after a search of the box."""
+        self._event("info", f"searches the box: {reason}.")
+        box, seed = self.box, self.asked.seed
+        likely = (lambda made: []) if box is None else lambda made: candidates(made, box, seed)
+        return searched(self.asked, self._filled(), self.state.neutrons, likely, self.memory, self.progress)
 
     def _filled(self) -> list[sc.DataArray]:
         """The data sets that hold any neutron; no likelihood can be weighted without one."""

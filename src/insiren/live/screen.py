@@ -28,8 +28,8 @@ from insiren.fit.problem import Problem
 from insiren.fit.search import rough
 from insiren.forward import Points
 
-SCREENED = 512  # points of the box
-PLANE = 21  # points along each axis of the landscape
+SCREENED = 256  # points of the box
+PLANE = 15  # points along each axis of the landscape
 _COLUMNS = 128  # of the coarse pixels, all data sets together
 _ROWS = 61  # of each
 _ROUNDS = 3  # of weights from the model; the third moves a deviance by less than 0.1
@@ -157,6 +157,32 @@ def deviances(problem: Problem, data: list[dict[str, np.ndarray]], spectra: tupl
         value = _deviances(filled, one["intensity"], one["exposure"], axes, problem.kind == "poisson")
         total = total + np.asarray(value)[: len(S)]
     return np.where(np.isfinite(total), total, np.inf)
+
+
+def targets(problem: Problem, data: list[dict[str, np.ndarray]]) -> tuple[Target, ...]:
+    """The coarse pixels as a descent wants them, the variance of counts that of the background alone."""
+    made = []
+    for target, one in zip(problem.data, data, strict=True):
+        I, weight = one["intensity"], one["exposure"]
+        axes = _axes(target, I.shape)
+        if problem.kind == "poisson":
+            flat = np.sum(weight * I, axis=axes or None, keepdims=True) / np.maximum(
+                np.sum(weight, axis=axes or None, keepdims=True), 1e-300
+            )
+            least = _LEAST * np.sum(weight * I) / max(1, np.sum(weight > 0))
+            weight = np.where(weight > 0, weight**2 / np.maximum(weight * flat, least), 0.0)
+        rows = np.broadcast_to(np.arange(I.shape[1]), I.shape) if axes == (0,) else np.zeros(I.shape, int)
+        groups = 0 if not axes else I.shape[1] if axes == (0,) else 1
+        made.append(
+            Target(*(jnp.asarray(x.reshape(-1)) for x in (I, weight, rows)), groups=jnp.zeros(groups))
+        )  # fmt: skip
+    return tuple(made)
+
+
+def minima(points: np.ndarray, D: np.ndarray) -> np.ndarray:
+    """Numbers of the points that no neighbour is better than, best first."""
+    ends = np.unique(_ends(points, D))
+    return ends[np.argsort(D[ends], kind="stable")]
 
 
 def _axes(target: Target, shape: tuple[int, int]) -> tuple[int, ...]:

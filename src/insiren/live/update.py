@@ -16,7 +16,8 @@ import numpy as np
 import scipp as sc
 
 from insiren.fit.answer import answer_at
-from insiren.fit.optimise import Posed, Wanted, pose, refine, settle
+from insiren.fit.marquardt import descend
+from insiren.fit.optimise import FINELY, Posed, Wanted, pose, refine, settle
 from insiren.fit.problem import Problem
 from insiren.fit.result import Fit
 from insiren.fit.search import search
@@ -32,6 +33,7 @@ _CLOSE = 0.3  # σ: a step within it leaves an error of some hundredths of σ
 _FAR = 0.1  # of the width of the bounds: a tangent says nothing of spectra further away
 
 Progress = Callable[[str, float], None]
+Likely = Callable[[Posed], Sequence[np.ndarray]]
 
 
 class Asked(NamedTuple):
@@ -95,16 +97,18 @@ def grids(sets: Sequence[sc.DataArray]) -> tuple[str, ...]:
 
 
 def searched(
-    asked: Asked, sets: Sequence[sc.DataArray], neutrons: float, also: Sequence[np.ndarray],
-    memory: Memory | None, progress: Progress,
+    asked: Asked, sets: Sequence[sc.DataArray], neutrons: float, likely: Likely, memory: Memory | None,
+    progress: Progress,
 ) -> Update:  # fmt: skip
     """The answer after a search of the box.
+
+    The first time it is the search of a fit, whose raw starts are counted; later the screen takes its place.
 
     Args:
         asked: what is fitted.
         sets: the data.
         neutrons: in them.
-        also: θ to descend from besides what the search finds.
+        likely: gives the θ from which a descent on all pixels is worth it.
         memory: of the last update, or None.
         progress: told the stage and the fraction done.
 
@@ -112,12 +116,15 @@ def searched(
         FitError: nothing within the bounds has a spectrum.
     """
     made = posed(asked, sets, memory)
-    found = search(made.problem, asked.starts, asked.seed, progress)
-    minima = np.array([*found.minima, *[one for one in also if len(one) == found.minima.shape[1]]])
+    again = memory is not None and memory.grids == grids(sets) and made.problem.choice == memory.problem.choice
+    minima = [memory.theta, *likely(made)] if again and memory is not None else []
+    starts = memory.starts if memory is not None else (asked.starts, 0)
+    if not minima:
+        found = search(made.problem, asked.starts, asked.seed, progress)
+        minima, starts = [*found.minima], (asked.starts, found.agree)
     progress("fit", 0.0)
-    theta, problem = refine(made.problem, minima, made.noises, None, progress)
+    theta, problem = refine(made.problem, np.array(minima), made.noises, None, progress)
     at = tangent(problem, theta)
-    starts = (asked.starts, found.agree)
     return _answered(asked, sets, made, expanded(problem, at), theta, problem, starts, True, neutrons)
 
 
@@ -129,11 +136,14 @@ def warmed(
     width = made.problem.choice.upper - made.problem.choice.lower
     if memory.grids != grids(sets) or made.problem.choice != memory.problem.choice or memory.tangent is None:
         return None
-    problem, at, theta = made.problem, memory.tangent, memory.theta
+    problem, at = made.problem, memory.tangent
     for n in range(_STEPS):
         progress("fit", n / _STEPS)
         here = expanded(problem, at)
-        reached, weighted = settle(here, theta if n == 0 else at.theta, made.noises, lambda stage, part: None)
+        start = memory.theta if n == 0 else at.theta
+        reached, weighted = settle(here, start, made.noises, lambda stage, part: None)
+        if weighted is here:  # weights that do not follow the model leave nothing to settle
+            reached = descend(here, start[None], FINELY).thetas[0]
         assert isinstance(weighted, Expanded)
         step = reached - at.theta
         if _within(weighted, step, reached):
@@ -144,7 +154,6 @@ def warmed(
         before, at = objective_at(weighted, at), tangent(problem, reached)
         if not objective_at(weighted, at) <= before:
             return None
-        theta = reached
     return None
 
 
