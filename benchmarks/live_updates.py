@@ -36,6 +36,8 @@ class Stages:
         now = time.perf_counter()
         if stage == self.stage and self.seconds:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self.since
+        if stage != self.stage:
+            print(f"    {stage}", time.strftime("%X"), file=sys.stderr)
         self.seconds.setdefault(stage, 0.0)
         self.stage, self.since = stage, now
 

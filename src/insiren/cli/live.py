@@ -131,6 +131,7 @@ def _follow(run: Any, once: bool, poll: float) -> None:
         begun = time.monotonic()
         if run.look():
             run.update()
+            run.progress("waiting", 0.0)
         if once:
             return
         pause = max(0.01, poll - (time.monotonic() - begun))

@@ -50,40 +50,31 @@ class Box(NamedTuple):
     coarse: Coarse
     screen: Screen
     plane: Screen | None
-    held: np.ndarray
+    held: np.ndarray | None
 
 
-def box_of(fit: Fit, problem: Problem, before: Box | None, seed: int, progress: Progress) -> Box:
-    """The spectra for a fit's data sets, those of before where they still hold.
-
-    Args:
-        fit: the answer.
-        problem: that it answers, with Forwards that can be asked.
-        before: of an earlier update, or None.
-        seed: of the points.
-        progress: told the stage and the fraction done.
-    """
-    choice = fit.problem.choice
-    same = before is not None and before.coarse.problem.choice == choice and _same(before.coarse, fit)
-    moved = np.abs(fit.theta - before.held)[2:] > _MOVED * (choice.upper - choice.lower)[2:] if same else [True]
-    if before is not None and same and not np.any(moved):
+def box_of(problem: Problem, before: Box | None, seed: int, progress: Progress) -> Box:
+    """The screen for the data sets of a problem, that of before where it still holds."""
+    sizes = [len(p) for p in problem.points]
+    alike = before is not None and before.coarse.problem.choice == problem.choice
+    if before is not None and alike and [len(c.cell) for c in before.coarse.cells] == sizes:
         return before
-    if before is not None and same:
-        few, screen = before.coarse, before.screen
-    else:
-        few = coarse(problem, seed)
-        screen = screened(few, seed, lambda part: progress("screen", 0.5 * part))
+    few = coarse(problem, seed)
+    return Box(few, screened(few, seed, lambda part: progress("screen", part)), None, None)
+
+
+def with_plane(box: Box, fit: Fit, progress: Progress) -> Box:
+    """The same with a plane through the answer; it holds until a parameter that is held in it has moved away."""
+    choice = fit.problem.choice
     if len(choice.free) < 2:
-        return Box(few, screen, None, fit.theta)
+        return box
+    if box.held is not None:
+        moved = np.abs(fit.theta - box.held)[2:] > _MOVED * (choice.upper - choice.lower)[2:]
+        if not moved.any():
+            return box
     plane = _plane(fit)
-    told = lambda part: progress("screen", 0.5 + 0.5 * part)  # noqa: E731
-    return Box(few, screen, Screen(plane, spectra_at(few, plane, told)), fit.theta)
-
-
-def _same(few: Coarse, fit: Fit) -> bool:
-    """Whether the coarse pixels are those of the fit's data sets."""
-    sizes = [len(p) for p in fit.problem.points]
-    return [len(c.cell) for c in few.cells] == sizes
+    told = lambda part: progress("plane", part)  # noqa: E731
+    return box._replace(plane=Screen(plane, spectra_at(box.coarse, plane, told)), held=fit.theta)
 
 
 def _plane(fit: Fit) -> np.ndarray:
@@ -94,7 +85,7 @@ def _plane(fit: Fit) -> np.ndarray:
     return thetas
 
 
-def candidates(made: Posed, box: Box, seed: int) -> list[np.ndarray]:
+def candidates(made: Posed, box: Box) -> list[np.ndarray]:
     """Minima of the whole box for these data, best first: the best screened points descend on the coarse pixels.
 
     All neutrons take part, weighted as if there were background alone, since few counts tell no variance.
@@ -134,7 +125,7 @@ def judged(fit: Fit, box: Box) -> tuple[Modes | None, dict[str, Any] | None]:
     found = None
     if np.isfinite(here):
         found = modes(box.screen, values, fit.theta, float(here), fit.covariance, width, fit.noise)
-    if box.plane is None:
+    if box.plane is None or box.held is None:
         return found, None
     plane = deviances(problem, data, box.plane.spectra)
     x, y = fit.parameters[:2]

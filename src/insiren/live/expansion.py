@@ -45,7 +45,7 @@ def tangent(problem: Problem, theta: np.ndarray) -> Tangent:
 class Expanded(Problem):
     """The problem with the tangents in place of its spectra; it asks its Forwards nothing."""
 
-    tangent: Tangent | None = None
+    tangent: Tangent = Tangent(np.zeros(0), (), ())
 
     def near(self, theta: np.ndarray) -> Problem:
         return self
@@ -54,11 +54,9 @@ class Expanded(Problem):
         return True
 
     def spectra(self, theta: np.ndarray | Array) -> tuple[Array, ...]:
-        assert self.tangent is not None
         return _along(self.tangent.spectra, self.tangent.slopes, jnp.asarray(theta) - self.tangent.theta)
 
     def jacobian(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        assert self.tangent is not None
         r, J = residual_jacobian(self.kind, self.spectra(theta), self.tangent.slopes, self.data)
         return np.asarray(r), np.asarray(J)
 

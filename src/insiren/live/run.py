@@ -19,15 +19,19 @@ import scipp as sc
 from insiren import __version__
 from insiren.data.files import read
 from insiren.errors import FitError, InsirenError
-from insiren.live.box import Box, box_of, candidates, judged
+from insiren.fit.optimise import Posed
+from insiren.live.box import Box, box_of, candidates, judged, with_plane
 from insiren.live.fold import State, by_key, checked, fold, neutrons
 from insiren.live.history import Answer, answer_of, earlier, tension, thinned
 from insiren.live.ledger import Ledger
 from insiren.live.snapshots import Folder, LiveError, encoded, lines, now, replace
+from insiren.live.stop import Quality
 from insiren.live.story import Story, snapshot_of
 from insiren.live.update import Asked, Memory, Update, options, quality, searched, warmed, why_search
 from insiren.live.watch import Watch, digest_of, signature
 
+MOST_EVENTS = 100  # that a snapshot tells; the log has all
+WORSE = 0.1  # of χ² per degree of freedom: a smaller growth needs no search
 AGAIN_FOR_A_RIVAL = 1.2  # factor in neutrons since a search for the sake of a rival
 SUSPECT = 3.0  # σ of tension, or of growth of the misfit, at which the box is searched again
 
@@ -90,6 +94,7 @@ class Live:
         self.new_files: list[str] = []
         self.memory: Memory | None = None
         self.box: Box | None = None
+        self.quality: Quality | None = None  # of the last answer
         self.rivalled = 0.0  # neutrons at the last search for the sake of a rival
         self.history: tuple[Answer, ...] = ()
         self.number, self.fitted = 0, ()
@@ -201,7 +206,7 @@ class Live:
         return True
 
     def _event(self, level: str, text: str) -> None:
-        self.events.append(text)
+        self.events = [*self.events[1 - MOST_EVENTS :], text]
         self.say(level, text)
 
     def _without(
@@ -226,7 +231,8 @@ class Live:
         try:
             found = self._fit()
             self.memory = found.memory
-            self.box = box_of(found.fit, found.memory.problem, self.box, self.asked.seed, self.progress)
+            self.box = with_plane(box_of(found.memory.problem, self.box, self.asked.seed, self.progress), found.fit,
+                                  self.progress)  # fmt: skip
             split, landscape = judged(found.fit, self.box)
             if split is not None and split.better and self.state.neutrons > AGAIN_FOR_A_RIVAL * self.rivalled:
                 self.rivalled = self.state.neutrons
@@ -259,7 +265,7 @@ class Live:
             return None
         self.number, self.history, self.memory = number, history, found.memory
         self.fitted = self.tried = counting
-        self.events, self.new_files = [], []
+        self.events, self.new_files, self.quality = [], [], quality(found.fit)
         self.ledger.tidy()
         self.say("info", f"snapshot {number}: {self.state.neutrons:,.0f} neutrons, {_shown(found.fit)}.")
         return number
@@ -269,17 +275,24 @@ class Live:
         sets, count = self._filled(), self.state.neutrons
         reason = why_search(self.memory, sets, count)
         if reason is None and self.memory is not None:
-            warm = warmed(self.asked, sets, self.memory, self.progress)
+            warm = warmed(self.asked, sets, self.memory)
             if warm is not None and not self._suspect(warm, count):
                 return warm
-            reason = "the answer moved by more than its errors allow" if warm else "the last answer leads to no minimum"
+            reason = (
+                "the answer moved by more than its errors allow, or its misfit grew"
+                if warm
+                else "the last answer leads to no minimum"
+            )
         return self._search(reason)
 
     def _search(self, reason: str) -> Update:
         """The answer after a search of the box."""
         self._event("info", f"searches the box: {reason}.")
-        box, seed = self.box, self.asked.seed
-        likely = (lambda made: []) if box is None else lambda made: candidates(made, box, seed)
+
+        def likely(made: Posed) -> list[np.ndarray]:
+            self.box = box_of(made.problem, self.box, self.asked.seed, self.progress)
+            return candidates(made, self.box)
+
         return searched(self.asked, self._filled(), self.state.neutrons, likely, self.memory, self.progress)
 
     def _filled(self) -> list[sc.DataArray]:
@@ -290,9 +303,14 @@ class Live:
         return found
 
     def _suspect(self, warm: Update, count: float) -> bool:
-        """Whether a warm answer disagrees with the last one."""
+        """Whether a warm answer disagrees with the last one, or describes the data worse."""
         if not self.history:
             return False
+        described = quality(warm.fit)
+        if described is not None and self.quality is not None:
+            noise = SUSPECT * float(np.hypot(described.sigma, self.quality.sigma))
+            if described.reduced - self.quality.reduced > max(WORSE, noise):
+                return True
         last = self.history[-1]
         answer = Answer(0, count, warm.fit.names, warm.fit.theta, warm.fit.covariance)
         moved = tension(last, answer) if last.names == answer.names and last.neutrons < count else None

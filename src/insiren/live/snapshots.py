@@ -112,6 +112,7 @@ def only_writer(out: Path) -> Iterator[None]:
     Raises:
         LiveError: another process writes this run.
     """
+    fresh = not out.exists()
     out.mkdir(parents=True, exist_ok=True)
     with (out / ".lock").open("a+") as stream:
         try:
@@ -126,7 +127,14 @@ def only_writer(out: Path) -> Iterator[None]:
         stream.truncate(0)
         stream.write(str(os.getpid()))
         stream.flush()
-        yield
+        try:
+            yield
+        finally:
+            if not (out / "live.json").exists():  # refused before it began: nothing is left behind
+                (out / ".lock").unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    if fresh:
+                        out.rmdir()
 
 
 class Folder:

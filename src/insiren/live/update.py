@@ -15,12 +15,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipp as sc
 
+from insiren.data.spectrum import Measured
 from insiren.fit.answer import answer_at
 from insiren.fit.marquardt import descend
+from insiren.fit.objective import deviance, profile
 from insiren.fit.optimise import FINELY, Posed, Wanted, pose, refine, settle
 from insiren.fit.problem import Problem
 from insiren.fit.result import Fit
-from insiren.fit.search import search
+from insiren.fit.search import AGREE, search
 from insiren.fit.treatment import Treatment
 from insiren.forward import Forward
 from insiren.live.expansion import Expanded, Tangent, expanded, objective_at, tangent
@@ -28,9 +30,10 @@ from insiren.live.fold import grid_of
 from insiren.live.stop import Quality
 
 AGAIN = 2.0  # factor in neutrons after which the box is searched again
-_STEPS = 6  # tangents at most; more say that the valley is not where the last answer was
+_STEPS = 12  # tangents at most
+_SHORTER = 4  # times that a step is shortened at most
 _CLOSE = 0.3  # σ: a step within it leaves an error of some hundredths of σ
-_FAR = 0.1  # of the width of the bounds: a tangent says nothing of spectra further away
+_FAR = 0.1  # of the width of the bounds: no step is longer
 
 Progress = Callable[[str, float], None]
 Likely = Callable[[Posed], Sequence[np.ndarray]]
@@ -70,7 +73,7 @@ class Memory:
     grids: tuple[str, ...]
     theta: np.ndarray
     problem: Problem
-    tangent: Tangent | None
+    tangent: Tangent
     starts: tuple[int, int]
     neutrons: float
 
@@ -117,44 +120,91 @@ def searched(
     """
     made = posed(asked, sets, memory)
     again = memory is not None and memory.grids == grids(sets) and made.problem.choice == memory.problem.choice
-    minima = [memory.theta, *likely(made)] if again and memory is not None else []
+    tried = [*([memory.theta] if again and memory is not None else []), *likely(made)]
     starts = memory.starts if memory is not None else (asked.starts, 0)
-    if not minima:
+    if not again:
         found = search(made.problem, asked.starts, asked.seed, progress)
-        minima, starts = [*found.minima], (asked.starts, found.agree)
-    progress("fit", 0.0)
-    theta, problem = refine(made.problem, np.array(minima), made.noises, None, progress)
-    at = tangent(problem, theta)
-    return _answered(asked, sets, made, expanded(problem, at), theta, problem, starts, True, neutrons)
+        tried, starts = [*tried, *found.minima], (asked.starts, found.agree)
+    ends = []
+    for n, theta in enumerate(_apart(tried, made.problem)):
+        progress("fit", n / len(tried))
+        problem = made.problem if again and made.problem.covers(theta) else made.problem.near(theta)
+        if (end := _descended(made, problem, tangent(problem, theta))) is not None:
+            ends.append(end)
+    if not ends:
+        theta, problem = refine(made.problem, np.array(tried), made.noises, None, progress)
+        ends = [End(theta, expanded(problem, tangent(problem, theta)), problem)]
+    best = min(ends, key=lambda end: misfit(end.at, end.theta, made.maps))
+    return _answered(asked, sets, made, best, starts, True, neutrons)
 
 
-def warmed(
-    asked: Asked, sets: Sequence[sc.DataArray], memory: Memory, progress: Progress
-) -> Update | None:  # fmt: skip
+def warmed(asked: Asked, sets: Sequence[sc.DataArray], memory: Memory) -> Update | None:
     """The answer from the last one, or None where the tangents do not lead to a minimum."""
     made = posed(asked, sets, memory)
-    width = made.problem.choice.upper - made.problem.choice.lower
-    if memory.grids != grids(sets) or made.problem.choice != memory.problem.choice or memory.tangent is None:
+    if memory.grids != grids(sets) or made.problem.choice != memory.problem.choice:
         return None
-    problem, at = made.problem, memory.tangent
-    for n in range(_STEPS):
-        progress("fit", n / _STEPS)
+    end = _descended(made, made.problem, memory.tangent, memory.theta)
+    return None if end is None else _answered(asked, sets, made, end, memory.starts, False, memory.neutrons)
+
+
+class End(NamedTuple):
+    """Where a descent ended: θ, the problem with tangents near there, and that with its Forwards."""
+
+    theta: np.ndarray
+    at: Expanded
+    problem: Problem
+
+
+def _descended(made: Posed, problem: Problem, at: Tangent, first: np.ndarray | None = None) -> End | None:
+    """The minimum near a tangent, or None where steps do not lead to one.
+
+    Args:
+        made: what is fitted.
+        problem: prepared near there.
+        at: the tangent.
+        first: θ from which the first minimum on the tangents is sought, if it is not that of the tangent.
+    """
+    width = problem.choice.upper - problem.choice.lower
+    for _ in range(_STEPS):
         here = expanded(problem, at)
-        start = memory.theta if n == 0 else at.theta
+        start = at.theta if first is None else first
         reached, weighted = settle(here, start, made.noises, lambda stage, part: None)
         if weighted is here:  # weights that do not follow the model leave nothing to settle
             reached = descend(here, start[None], FINELY).thetas[0]
         assert isinstance(weighted, Expanded)
-        step = reached - at.theta
+        step, first = reached - at.theta, None
         if _within(weighted, step, reached):
-            return _answered(asked, sets, made, weighted, reached, problem, memory.starts, False, memory.neutrons)
-        if np.any(np.abs(step) > _FAR * width):
+            return End(reached, weighted, problem)
+        before, part = objective_at(weighted, at), min(1.0, _FAR / float(np.max(np.abs(step / width))))
+        for _ in range(_SHORTER):
+            trial = at.theta + part * step
+            problem = problem if problem.covers(trial) else problem.near(trial)
+            there = tangent(problem, trial)
+            if objective_at(weighted, there) < before:
+                break
+            part /= 4
+        else:
             return None
-        problem = problem if problem.covers(reached) else problem.near(reached)
-        before, at = objective_at(weighted, at), tangent(problem, reached)
-        if not objective_at(weighted, at) <= before:
-            return None
+        at = there
     return None
+
+
+def _apart(thetas: Sequence[np.ndarray], problem: Problem) -> list[np.ndarray]:
+    """Those that are not close to one before."""
+    width, found = problem.choice.upper - problem.choice.lower, []
+    for theta in thetas:
+        if all(np.any(np.abs(theta - one) > AGREE * width) for one in found):
+            found.append(theta)
+    return found
+
+
+def misfit(problem: Problem, theta: np.ndarray, maps: Sequence[Measured]) -> float:
+    """What minima are compared by: the deviance of counts, else Σ r²."""
+    if problem.kind != "poisson":
+        return problem.objective(theta)
+    pairs = zip(maps, problem.spectra(theta), problem.data, strict=True)
+    value = sum(deviance(one, profile(S, target)) for one, S, target in pairs)
+    return value if np.isfinite(value) else np.inf
 
 
 def _within(problem: Expanded, step: np.ndarray, theta: np.ndarray) -> bool:
@@ -164,14 +214,14 @@ def _within(problem: Expanded, step: np.ndarray, theta: np.ndarray) -> bool:
 
 
 def _answered(
-    asked: Asked, sets: Sequence[sc.DataArray], made: Posed, at: Expanded, theta: np.ndarray, problem: Problem,
-    starts: tuple[int, int], anew: bool, neutrons: float,
+    asked: Asked, sets: Sequence[sc.DataArray], made: Posed, end: End, starts: tuple[int, int], anew: bool,
+    neutrons: float,
 ) -> Update:  # fmt: skip
-    answer = answer_at(at, theta, made.maps, asked.wish.background, starts)
+    answer = answer_at(end.at, end.theta, made.maps, asked.wish.background, starts)
     settings = {"seed": asked.seed, "preset": None, "weights": asked.wish.weights, "robust": asked.wish.robust}
-    settings["each"] = list(at.choice.each)
+    settings["each"] = list(end.at.choice.each)
     answer = dataclasses.replace(answer, warnings=made.remarks, settings=settings)
-    return Update(answer, anew, Memory(grids(sets), theta, problem, at.tangent, starts, neutrons))
+    return Update(answer, anew, Memory(grids(sets), end.theta, end.problem, end.at.tangent, starts, neutrons))
 
 
 def quality(fit: Fit) -> Quality | None:
