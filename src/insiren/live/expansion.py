@@ -7,6 +7,7 @@ serve many updates. A minimum far from where they were worked out asks for new o
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import NamedTuple
 
 import jax
@@ -14,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from insiren.fit.objective import residual, residual_jacobian
+from insiren.fit.objective import Kind, Target, residual, residual_jacobian
 from insiren.fit.problem import Normal, Problem, _slopes
 
 
@@ -67,10 +68,17 @@ class Expanded(Problem):
         s, p = thetas.shape
         found = Normal(np.zeros(s), np.zeros((s, p)), np.zeros((s, p, p)))
         for n in range(s) if active is None else np.flatnonzero(active):
-            r, J = self.jacobian(thetas[n])
-            found.cost[n], found.gradient[n], found.gram[n] = r @ r, J.T @ r, J.T @ J
+            parts = _normal(self.kind, self.tangent, jnp.asarray(thetas[n]), self.data)
+            found.cost[n], found.gradient[n], found.gram[n] = (np.asarray(x) for x in parts)
         found.cost[~np.isfinite(found.cost)] = np.inf
         return found
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _normal(kind: Kind, at: Tangent, theta: Array, data: tuple[Target, ...]) -> tuple[Array, Array, Array]:
+    """Σ r², Jᵀr and JᵀJ; the residuals stay on the device."""
+    r, J = residual_jacobian(kind, _along(at.spectra, at.slopes, theta - at.theta), at.slopes, data)
+    return r @ r, J.T @ r, J.T @ J
 
 
 @jax.jit

@@ -86,4 +86,10 @@ def _rounded(values: np.ndarray) -> list[float]:
 
 def _table(values: np.ndarray) -> list[list[float | None]]:
     """Rows with four digits, None for what is missing."""
-    return [[float(f"{x:.{_DIGITS}g}") if np.isfinite(x) else None for x in row] for row in values.tolist()]
+    there = np.isfinite(values)
+    size = np.abs(np.where(there & (values != 0), values, 1.0))
+    unit = 10.0 ** (_DIGITS - 1 - np.floor(np.log10(size)))
+    # divided, not multiplied by a power below 1: 0.3 and not 0.30000000000000004
+    rounded = (np.round(np.where(there, values, 0.0) * unit) / unit).astype(object)
+    rounded[~there] = None
+    return rounded.tolist()

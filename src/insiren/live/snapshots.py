@@ -47,7 +47,11 @@ def plain(value: Any) -> Any:
 
 def encoded(value: Any) -> bytes:
     """JSON on one line, in UTF-8."""
-    return json.dumps(plain(value), ensure_ascii=False, allow_nan=False).encode()
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError):  # an array, or what is not finite, somewhere
+        text = json.dumps(plain(value), ensure_ascii=False, allow_nan=False)
+    return text.encode()
 
 
 def put(path: Path, content: bytes) -> None:

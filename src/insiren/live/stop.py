@@ -13,6 +13,7 @@ from insiren.live.history import Answer, z_of
 
 CALM = 2.0  # σ of tension with the earlier data that is still agreement
 STEADY = 1.3  # factor in neutrons over which the answer must have been calm
+FEWEST = 2  # answers that must have been calm, since one may be so by chance
 ONE_MODE = 0.95  # share of the posterior that the leading mode must hold
 MISFIT = 0.25  # of χ² per degree of freedom: a misfit within it widens the errors by 12 % at most
 SURPRISE = 3.0  # σ of χ²: a misfit within it is noise
@@ -107,9 +108,10 @@ def _steady(history: Sequence[Answer]) -> Condition:
     name = "steady answer"
     if len(recent) == len(history):
         return Condition(name, False, f"no answer yet at {STEADY:g} times fewer neutrons to compare with")
+    recent = recent if len(recent) >= FEWEST else history[-FEWEST:]
     known = [one.tension for one in recent if one.tension is not None]
-    if not known or history[-1].tension is None:
-        return Condition(name, False, "no answer yet at half the neutrons to compare with")
+    if len(known) < FEWEST or history[-1].tension is None:
+        return Condition(name, False, f"no {FEWEST} answers yet with another at half the neutrons to compare with")
     worst = max(known)
     met = worst <= CALM
     return Condition(name, met, f"moved by {worst:.1f} σ {'≤' if met else '>'} {CALM:g} σ against half the neutrons")
