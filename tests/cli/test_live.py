@@ -1,7 +1,6 @@
 """The fit of a measurement that arrives, as a person asks for it."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -70,14 +69,16 @@ def test_a_directory_that_is_not_there_is_refused(insiren, tmp_path):
 @pytest.mark.slow
 def test_ctrl_c_ends_whole_with_the_last_answer(insiren, counting, tmp_path):
     words = ("live", "la2nio4", "counts", "--out", "run", *FIT, "--json", "answer.json", "--poll", "0.2")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "insiren", *words], cwd=tmp_path, stderr=subprocess.PIPE, env=dict(os.environ)
-    )
-    deadline = time.monotonic() + 200
-    while not (tmp_path / "run/snapshots/000001").exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    second = insiren("live", "la2nio4", "counts", "--out", "run", *FIT, "--once")
-    assert second.code == 2 and "being written by another process" in second.err
-    process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 130
+    command = [sys.executable, "-m", "insiren", *words]
+    with (tmp_path / "said").open("wb") as said, subprocess.Popen(command, cwd=tmp_path, stderr=said) as process:
+        try:
+            deadline = time.monotonic() + 200
+            while not (tmp_path / "run/snapshots/000001").exists() and time.monotonic() < deadline:
+                time.sleep(0.1)
+            second = insiren("live", "la2nio4", "counts", "--out", "run", *FIT, "--once")
+            assert second.code == 2 and "being written by another process" in second.err
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 130
+        finally:
+            process.kill()
     assert json.loads((tmp_path / "answer.json").read_text())["live"]["number"] == 1
