@@ -77,7 +77,7 @@ def _summed(values: np.ndarray, step: list[int]) -> np.ndarray:
 
 def _means(values: np.ndarray, size: int) -> np.ndarray:
     begins = np.arange(0, len(values), size)
-    return np.add.reduceat(values, begins) / np.diff([*begins, len(values)])
+    return np.add.reduceat(values, begins) / np.diff(np.append(begins, len(values)))
 
 
 def _rounded(values: np.ndarray) -> list[float]:

@@ -274,16 +274,14 @@ class Live:
         """The answer, from the last one where that is enough."""
         sets, count = self._filled(), self.state.neutrons
         reason = why_search(self.memory, sets, count)
-        if reason is None and self.memory is not None:
-            warm = warmed(self.asked, sets, self.memory)
-            if warm is not None and not self._suspect(warm, count):
-                return warm
-            reason = (
-                "the answer moved by more than its errors allow, or its misfit grew"
-                if warm
-                else "the last answer leads to no minimum"
-            )
-        return self._search(reason)
+        if reason is not None or self.memory is None:
+            return self._search(reason or "there is no answer yet")
+        warm = warmed(self.asked, sets, self.memory)
+        if warm is None:
+            return self._search("the last answer leads to no minimum")
+        if self._suspect(warm, count):
+            return self._search("the answer moved by more than its errors allow, or its misfit grew")
+        return warm
 
     def _search(self, reason: str) -> Update:
         """The answer after a search of the box."""

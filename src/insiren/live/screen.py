@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from scipy.special import logsumexp
 from scipy.stats import qmc
 
@@ -138,7 +138,8 @@ def summed(problem: Problem, maps: list[Measured], cells: tuple[Cells, ...]) -> 
     found = []
     for one, target, c in zip(maps, problem.data, cells, strict=True):
         counted = problem.kind == "poisson" and one.norm is not None
-        weight = np.where(one.used, one.norm if counted else np.asarray(target.weight), 0.0)
+        exposure = one.norm if counted and one.norm is not None else np.asarray(target.weight)
+        weight = np.where(one.used, exposure, 0.0)
         keep, size = c.cell >= 0, c.shape[0] * c.shape[1]
         total = np.bincount(c.cell[keep], weight[keep], size)
         sums = np.bincount(c.cell[keep], (weight * np.asarray(target.intensity))[keep], size)
@@ -289,7 +290,7 @@ def modes(
 def _ends(points: np.ndarray, D: np.ndarray) -> np.ndarray:
     """Where the walk from each point to ever better neighbours ends."""
     count = min(len(points), _NEIGHBOURS * points.shape[1] + 1)
-    near = np.atleast_2d(cKDTree(points).query(points, count)[1]).reshape(len(points), count)
+    near = np.atleast_2d(KDTree(points).query(points, count)[1]).reshape(len(points), count)
     to = near[np.arange(len(points)), np.argmin(D[near], axis=1)]
     while not np.array_equal(further := to[to], to):
         to = further
