@@ -16,7 +16,9 @@ from insiren.data.spectrum import is_image
 from insiren.model.spec import load_model
 from insiren.report import load_fit
 
-COMMANDS = ("demo", "models", "fetch", "inspect", "simulate", "train", "fit", "landscape", "page")
+COMMANDS = (
+    "demo", "models", "fetch", "inspect", "simulate", "train", "fit", "landscape", "live", "replay", "page",
+)  # fmt: skip
 
 
 def process(*words, cwd):

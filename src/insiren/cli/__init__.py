@@ -16,6 +16,7 @@ import typer
 from insiren.cli.answer import fit, landscape
 from insiren.cli.bring import models, simulate
 from insiren.cli.demo import demo
+from insiren.cli.live import live, replay
 from insiren.cli.look import fetch, inspect
 from insiren.cli.page import page
 from insiren.cli.session import say
@@ -30,7 +31,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-for _command in (demo, models, fetch, inspect, simulate, train, fit, landscape, page):
+for _command in (demo, models, fetch, inspect, simulate, train, fit, landscape, live, replay, page):
     app.command()(_command)
 
 

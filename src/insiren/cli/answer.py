@@ -151,24 +151,9 @@ def _fit(forward: str, data: list[Path], wishes: Wishes) -> tuple[Any, Timer, li
         if wishes.baseline and wishes.each:
             raise UsageError("The baseline has one value of each parameter for all data sets; leave --each out.")
         sets = read_all(data, wishes.hints)
-        source = load_forward(forward, wishes.refine)
-        fixed = numbers(wishes.fix, "--fix")
-        if wishes.smear:
-            from insiren.instrument.smear import PathSmeared
-
-            source = PathSmeared(source, wishes.smear)
-        if wishes.preset == "paper" and "q_fwhm" not in {
-            **fixed,
-            **dict.fromkeys(wishes.free),
-            **pairs(wishes.tie, "--tie"),
-            **pairs(wishes.bound, "--bound"),
-        }:
-            # the paper has no Q broadening of this kind: none, or the least that a surrogate learnt
-            lowest = [p.min for p in source.parameters if p.name == "q_fwhm" and source.exact is not None]
-            fixed["q_fwhm"] = lowest[0] if lowest else 0.0
+        source, fixed, bounds = _source(forward, wishes)
         from insiren.fit.optimise import fit as run
 
-        bounds = {name: span_of(text, f"--bound {name}") for name, text in pairs(wishes.bound, "--bound").items()}
         result = run(
             source,
             sets,
@@ -197,6 +182,42 @@ def _fit(forward: str, data: list[Path], wishes: Wishes) -> tuple[Any, Timer, li
             found = baseline(source, sets, wishes.free, fixed, bounds, ties, seed=wishes.seed, progress=timer)
             beside["baseline"] = found.to_dict()
     return result, timer, sets, beside
+
+
+def _source(forward: str, wishes: Wishes) -> tuple[Any, dict[str, float], dict[str, tuple[float, float]]]:
+    """The Forward, the fixed values and the bounds that the options ask for."""
+    source = load_forward(forward, wishes.refine)
+    fixed = numbers(wishes.fix, "--fix")
+    if wishes.smear:
+        from insiren.instrument.smear import PathSmeared
+
+        source = PathSmeared(source, wishes.smear)
+    if wishes.preset == "paper" and "q_fwhm" not in {
+        **fixed,
+        **dict.fromkeys(wishes.free),
+        **pairs(wishes.tie, "--tie"),
+        **pairs(wishes.bound, "--bound"),
+    }:
+        # the paper has no Q broadening of this kind: none, or the least that a surrogate learnt
+        lowest = [p.min for p in source.parameters if p.name == "q_fwhm" and source.exact is not None]
+        fixed["q_fwhm"] = lowest[0] if lowest else 0.0
+    bounds = {name: span_of(text, f"--bound {name}") for name, text in pairs(wishes.bound, "--bound").items()}
+    return source, fixed, bounds
+
+
+def asked_of(forward: str, wishes: Wishes) -> Any:
+    """The fit of a live run, of the options of a fit."""
+    from insiren.fit.optimise import Wanted
+    from insiren.fit.treatment import Treatment
+    from insiren.live.update import Asked
+
+    source, fixed, bounds = _source(forward, wishes)
+    kind: Any = wishes.objective  # checked by the fit
+    wish = Treatment(
+        kind, wishes.background, wishes.weights, wishes.robust, wishes.sigma_floor, wishes.sigma_max
+    )  # fmt: skip
+    wanted = Wanted(wishes.free, fixed, bounds, pairs(wishes.tie, "--tie"), wishes.each)
+    return Asked(source, wish, wanted, wishes.starts, wishes.seed)
 
 
 def deliver(

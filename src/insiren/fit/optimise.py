@@ -35,7 +35,7 @@ __all__ = ["Pairs", "Progress", "fit"]
 _REWEIGHTS = 15  # at most; fits of counts need about four, robust ones twice that
 _STILL = 1e-6  # of the width of the bounds: a smaller change is none in the quoted digits
 _REPLANS = 4  # of the quadrature, where the answer lies far from the start
-_FINELY = Settings(steps=60, move=1e-8, gain=1e-12)
+FINELY = Settings(steps=60, move=1e-8, gain=1e-12)
 
 Data = Sequence[sc.DataArray] | sc.DataArray
 Pairs = Sequence[tuple[Forward, Data]]
@@ -111,32 +111,73 @@ def fit(
         objective, background, weights, robust, sigma_floor, sigma_max, None if template is None else _listed(template)
     )
     _check_preset(preset, objective, each, sources, starts)
-    kind, maps = measured_sets(sets, wish)
-    choice = choose(merged(sources), free, fixed, bounds, ties, each, [m.name for m in maps])
-    ready = [one.given(choice.part(n, one).constant) for n, one in enumerate(sources)]
-    kind, maps, targets, noises, remarks = treated(sets, kind, maps, ready, choice, wish)
-    forwards = () if all(one is sources[0] for one in sources) and not choice.each else tuple(ready)
-    prepared = forwards or (ready[0],) * len(maps)
-    problem = Problem(ready[0], prepared, tuple(m.points for m in maps), targets, choice, kind, forwards)
+    problem, maps, noises, remarks = pose(sources, sets, wish, Wanted(free, fixed, bounds, ties, each))
     if lists:
         problem = joined(problem, tuple(peak_set(one) for one in lists), assignment, knows)
     if preset == "paper":
         return _paper(problem, maps, background, starts, seed, remarks, progress)
     soon: list[Future[Ready]] = []
-    with Beside(all(one.parallel for one in ready)) as beside:  # compiles what comes next while this thread searches
+    with Beside(
+        all(one.parallel for one in problem.sources)
+    ) as beside:  # compiles what comes next while this thread searches
         found = search(problem, starts, seed, progress, lambda at: soon.append(beside.submit(_ready, problem, at)))
         progress("compile", 0.0)
         if problem.forward.parallel:
             soon[0].result()
     progress("fit", 0.0)
-    theta, problem = _refine(problem, found.minima, noises, soon[0], progress)
+    theta, problem = refine(problem, found.minima, noises, soon[0], progress)
     progress("errors", 0.0)
     answer = answer_at(problem, theta, maps, background, (starts, found.agree))
     if isinstance(problem, JointProblem):
         answer = with_peaks(answer, problem)
     progress("errors", 1.0)
-    settings = {"seed": seed, "preset": None, "weights": weights, "robust": robust, "each": list(choice.each)}
+    settings = {
+        "seed": seed, "preset": None, "weights": weights, "robust": robust, "each": list(problem.choice.each)
+    }  # fmt: skip
     return dataclasses.replace(answer, warnings=remarks, settings=settings)
+
+
+class Wanted(NamedTuple):
+    """The wishes on parameters, as `fit` takes them."""
+
+    free: Sequence[str] | None = None
+    fixed: Mapping[str, float] | None = None
+    bounds: Mapping[str, tuple[float, float]] | None = None
+    ties: Mapping[str, str] | None = None
+    each: Sequence[str] | None = None
+
+
+class Posed(NamedTuple):
+    """Data sets as a problem, not yet prepared near any parameters.
+
+    Attributes:
+        problem: on all pixels.
+        maps: the data sets.
+        noises: how their variances come about.
+        remarks: for the user.
+    """
+
+    problem: Problem
+    maps: list[Measured]
+    noises: tuple[Noise, ...]
+    remarks: tuple[str, ...]
+
+
+def pose(sources: Sequence[Forward], sets: Sequence[sc.DataArray], wish: Treatment, wanted: Wanted) -> Posed:
+    """The problem that data sets make, each with its Forward.
+
+    Raises:
+        FitError: the wishes contradict each other or the data, or nothing is free.
+        DataError: a data set holds nothing usable.
+    """
+    kind, maps = measured_sets(sets, wish)
+    choice = choose(merged(sources), *wanted, [m.name for m in maps])
+    ready = [one.given(choice.part(n, one).constant) for n, one in enumerate(sources)]
+    kind, maps, targets, noises, remarks = treated(sets, kind, maps, ready, choice, wish)
+    forwards = () if all(one is sources[0] for one in sources) and not choice.each else tuple(ready)
+    prepared = forwards or (ready[0],) * len(maps)
+    problem = Problem(ready[0], prepared, tuple(m.points for m in maps), targets, choice, kind, forwards)
+    return Posed(problem, maps, noises, remarks)
 
 
 def _paired(forward: Forward | Pairs, data: Data | None) -> tuple[list[Forward], list[sc.DataArray]]:
@@ -219,7 +260,7 @@ def _paper(
     return dataclasses.replace(answer, warnings=remarks, settings=settings)
 
 
-def _refine(
+def refine(
     problem: Problem, minima: np.ndarray, noises: tuple[Noise, ...], ready: Future[Ready] | None, progress: Progress
 ) -> tuple[np.ndarray, Problem]:
     """The minimum on all pixels, iterated with the weights and backgrounds that its own model asks for."""
@@ -228,12 +269,12 @@ def _refine(
         here, first = _prepared(problem, start, ready)
         if not np.isfinite(first.cost[0]):
             continue  # the rough problem saw no wavevector that is unstable there
-        found = descend(here, start[None], _FINELY, first=first)
+        found = descend(here, start[None], FINELY, first=first)
         for _ in range(_REPLANS):
             if here.covers(found.thetas[0]):
                 break
             here = here.near(found.thetas[0])
-            found = descend(here, found.thetas, _FINELY)
+            found = descend(here, found.thetas, FINELY)
         rivals.append((found, here))
         progress("fit", (n + 1) / (len(minima) + 1))
     if not rivals:
@@ -256,7 +297,7 @@ def settle(
     for n in range(_REWEIGHTS):
         progress("fit", (n + 1) / (_REWEIGHTS + 1))
         problem = adapted(problem if problem.covers(theta) else problem.near(theta), theta, noises)
-        last, theta = theta, descend(problem, theta[None], _FINELY).thetas[0]
+        last, theta = theta, descend(problem, theta[None], FINELY).thetas[0]
         if np.all(np.abs(theta - last) < _STILL * width):
             break
     return theta, problem

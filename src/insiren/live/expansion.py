@@ -1,0 +1,98 @@
+"""A problem whose spectra are their own tangents at one θ: spectra do not depend on the data, so they are kept.
+
+Between two updates an answer moves by less than its error, so that a spectrum and its derivatives, worked out once,
+serve many updates. A minimum far from where they were worked out asks for new ones.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from insiren.fit.objective import Kind, Target, residual, residual_jacobian
+from insiren.fit.problem import Normal, Problem, _slopes
+
+
+class Tangent(NamedTuple):
+    """Spectra of all data sets around one θ.
+
+    Attributes:
+        theta: where, shape (p,).
+        spectra: S of each data set, (d,).
+        slopes: their derivatives, (p, d).
+    """
+
+    theta: np.ndarray
+    spectra: tuple[Array, ...]
+    slopes: tuple[Array, ...]
+
+
+def tangent(problem: Problem, theta: np.ndarray) -> Tangent:
+    """The spectra and their derivatives at θ; NaN where there are none."""
+    spectra, slopes = [], []
+    for forward, names, constant, index, points in problem._asked():
+        S, dS = _slopes(forward, names, constant, jnp.asarray(theta)[index], points)
+        spectra.append(S)
+        slopes.append(jnp.zeros((len(theta), len(S))).at[index].set(dS))
+    return Tangent(np.array(theta, float), tuple(spectra), tuple(slopes))
+
+
+class Expanded(Problem):
+    """The problem with the tangents in place of its spectra; it asks its Forwards nothing."""
+
+    tangent: Tangent = Tangent(np.zeros(0), (), ())
+
+    def near(self, theta: np.ndarray) -> Problem:
+        return self
+
+    def covers(self, theta: np.ndarray) -> bool:
+        return True
+
+    def spectra(self, theta: np.ndarray | Array) -> tuple[Array, ...]:
+        return _along(self.tangent.spectra, self.tangent.slopes, jnp.asarray(theta) - self.tangent.theta)
+
+    def jacobian(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        r, J = residual_jacobian(self.kind, self.spectra(theta), self.tangent.slopes, self.data)
+        return np.asarray(r), np.asarray(J)
+
+    def costs(self, thetas: Float[np.ndarray, "s p"]) -> Float[np.ndarray, " s"]:
+        return np.array([self.objective(theta) for theta in thetas])
+
+    def normal(self, thetas: Float[np.ndarray, "s p"], active: Bool[np.ndarray, " s"] | None = None) -> Normal:
+        s, p = thetas.shape
+        found = Normal(np.zeros(s), np.zeros((s, p)), np.zeros((s, p, p)))
+        for n in range(s) if active is None else np.flatnonzero(active):
+            parts = _normal(self.kind, self.tangent, jnp.asarray(thetas[n]), self.data)
+            found.cost[n], found.gradient[n], found.gram[n] = (np.asarray(x) for x in parts)
+        found.cost[~np.isfinite(found.cost)] = np.inf
+        return found
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _normal(kind: Kind, at: Tangent, theta: Array, data: tuple[Target, ...]) -> tuple[Array, Array, Array]:
+    """Σ r², Jᵀr and JᵀJ; the residuals stay on the device."""
+    r, J = residual_jacobian(kind, _along(at.spectra, at.slopes, theta - at.theta), at.slopes, data)
+    return r @ r, J.T @ r, J.T @ J
+
+
+@jax.jit
+def _along(spectra: tuple[Array, ...], slopes: tuple[Array, ...], step: Array) -> tuple[Array, ...]:
+    # a spectrum is never negative; its tangent may be, far away
+    return tuple(jnp.maximum(S + step @ dS, 0.0) for S, dS in zip(spectra, slopes, strict=True))
+
+
+def expanded(problem: Problem, at: Tangent) -> Expanded:
+    """The problem around a θ."""
+    return Expanded(**{f.name: getattr(problem, f.name) for f in dataclasses.fields(Problem)}, tangent=at)
+
+
+def objective_at(problem: Problem, at: Tangent) -> float:
+    """Σ r² at the θ of a tangent; infinite where there is no spectrum."""
+    value = float(jnp.sum(residual(problem.kind, at.spectra, problem.data) ** 2))
+    return value if np.isfinite(value) else np.inf

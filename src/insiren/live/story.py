@@ -1,0 +1,97 @@
+"""A snapshot's content: the fit, what surrounds it, and maps for a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from insiren.fit.result import Fit
+from insiren.live.history import Answer, forecast, z_of
+from insiren.live.maps import maps
+from insiren.live.snapshots import now
+from insiren.live.stop import Advice, Quality, advise
+
+
+class Story(NamedTuple):
+    """What a snapshot tells besides its fit.
+
+    Attributes:
+        number: of the snapshot.
+        neutrons: in all data sets.
+        files: contents that count.
+        contents: their digests.
+        searched: whether the box was searched for this answer.
+        events: what happened since the last snapshot, in words.
+        new_files: names of the files taken since.
+        history: answers, this one last.
+        before: the answer at about half the neutrons, or None.
+        share: of the posterior in the leading mode, or None if unknown.
+        quality: of the description, or None.
+        command: what the user typed.
+        landscape: the content of landscape.json, or None.
+        seconds: that the update took, by stage.
+    """
+
+    number: int
+    neutrons: float
+    files: int
+    contents: tuple[str, ...]
+    searched: bool
+    events: tuple[str, ...]
+    new_files: tuple[str, ...]
+    history: tuple[Answer, ...]
+    before: Answer | None
+    share: float | None
+    quality: Quality | None
+    command: str
+    landscape: dict[str, Any] | None = None
+    seconds: Mapping[str, float] | None = None
+
+
+def snapshot_of(fit: Fit, story: Story, targets: Mapping[str, float], confidence: float) -> dict[str, Any]:
+    """The content of a snapshot's files, by name."""
+    units = {p.name: p.unit for p in fit.parameters}
+    advice = advise(story.history, targets, units, confidence, story.share, story.quality)
+    live = _live(fit, story, targets, confidence, advice)
+    seconds = dict(story.seconds or {})
+    files: dict[str, Any] = {
+        "fit.json": {**fit.to_dict(), "command": story.command, "seconds": seconds, "live": live},
+        "maps.json": maps(fit),
+    }
+    if story.landscape is not None:
+        files["landscape.json"] = story.landscape
+    return files
+
+
+def _live(
+    fit: Fit, story: Story, targets: Mapping[str, float], confidence: float, advice: Advice
+) -> dict[str, Any]:  # fmt: skip
+    now_ = story.history[-1]
+    return {
+        "number": story.number,
+        "time": now(),
+        "neutrons": story.neutrons,
+        "files": story.files,
+        "contents": story.contents,
+        "stop": advice.to_dict(),
+        "targets": {name: _target(fit, story, name, target, confidence) for name, target in targets.items()},
+        "confidence": confidence,
+        "mode_share": story.share,
+        "tension": None if now_.tension is None else {"sigma": now_.tension, "text": _tension(now_, story.before)},
+        "quality": None if story.quality is None else story.quality._asdict(),
+        "searched": story.searched,
+        "events": story.events,
+        "new_files": story.new_files,
+        "history": [one.to_dict() for one in story.history],
+    }
+
+
+def _target(fit: Fit, story: Story, name: str, target: float, confidence: float) -> dict[str, Any]:
+    z, error = z_of(confidence), fit.errors.get(name)
+    expected = forecast(story.history, name, target, z)
+    return {"target": target, "error": None if error is None else z * error, **expected._asdict()}
+
+
+def _tension(now_: Answer, before: Answer | None) -> str:
+    at = "" if before is None else f" since {before.neutrons:,.0f} neutrons"
+    return f"moved by {now_.tension:.1f} σ{at}, of what the growth of the data allows"

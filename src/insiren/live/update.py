@@ -1,0 +1,267 @@
+"""One update: the fit of all counts so far, from the last answer, or from a search of the whole box.
+
+A warm start takes Gauss–Newton steps, each to the minimum of the problem with tangents in place of spectra (see
+`expansion`), weights and backgrounds settled as in any fit. A step within a part of the errors is the last. The box is
+searched again when the data say so: at the first update, when the neutrons have doubled since, when the answer moved by
+more than its errors allow or its misfit grew, or when a point of the cached screen beats the answer.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipp as sc
+
+from insiren.data.spectrum import Measured
+from insiren.fit.answer import answer_at
+from insiren.fit.marquardt import descend
+from insiren.fit.objective import deviance, profile
+from insiren.fit.optimise import FINELY, Posed, Wanted, pose, refine, settle
+from insiren.fit.problem import Problem
+from insiren.fit.result import Fit
+from insiren.fit.search import AGREE, search
+from insiren.fit.treatment import Treatment
+from insiren.forward import Forward
+from insiren.live.expansion import Expanded, Tangent, expanded, objective_at, tangent
+from insiren.live.fold import grid_of
+from insiren.live.stop import Quality
+
+AGAIN = 2.0  # factor in neutrons after which the box is searched again
+_STEPS = 12  # tangents at most
+_SHORTER = 4  # times that a step is shortened at most
+_CLOSE = 0.3  # σ: a step within it leaves an error of some hundredths of σ
+_FAR = 0.1  # of the width of the bounds: no step is longer
+
+Progress = Callable[[str, float], None]
+Likely = Callable[[Posed], Sequence[np.ndarray]]
+
+
+class Asked(NamedTuple):
+    """What a run fits with what, the same at every update.
+
+    Attributes:
+        forward: what simulates.
+        wish: on data and backgrounds.
+        wanted: on parameters.
+        starts: raw starts of a search.
+        seed: of its points.
+    """
+
+    forward: Forward
+    wish: Treatment
+    wanted: Wanted
+    starts: int = 10
+    seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Memory:
+    """What later updates may use; all of it can be worked out again.
+
+    Attributes:
+        grids: of the data sets it holds for.
+        theta: the last answer, shape (p,).
+        problem: with its Forwards prepared.
+        tangent: the last one.
+        starts: raw starts of the last search, and how many agree.
+        neutrons: at the last search.
+    """
+
+    grids: tuple[str, ...]
+    theta: np.ndarray
+    problem: Problem
+    tangent: Tangent
+    starts: tuple[int, int]
+    neutrons: float
+
+
+class Update(NamedTuple):
+    """An answer, whether the box was searched for it, and what the next update may use."""
+
+    fit: Fit
+    searched: bool
+    memory: Memory
+
+
+def posed(asked: Asked, sets: Sequence[sc.DataArray], memory: Memory | None) -> Posed:
+    """The problem of the data sets, prepared as the last one where it is on the same pixels."""
+    made = pose([asked.forward] * len(sets), sets, asked.wish, asked.wanted)
+    if memory is not None and memory.grids == grids(sets) and made.problem.choice == memory.problem.choice:
+        return made._replace(problem=dataclasses.replace(made.problem, prepared=memory.problem.prepared))
+    return made
+
+
+def grids(sets: Sequence[sc.DataArray]) -> tuple[str, ...]:
+    """Of each data set."""
+    return tuple(map(grid_of, sets))
+
+
+def searched(
+    asked: Asked, sets: Sequence[sc.DataArray], neutrons: float, likely: Likely, memory: Memory | None,
+    progress: Progress,
+) -> Update:  # fmt: skip
+    """The answer after a search of the box.
+
+    The first time it is the search of a fit, whose raw starts are counted; later the screen takes its place.
+
+    Args:
+        asked: what is fitted.
+        sets: the data.
+        neutrons: in them.
+        likely: gives the θ from which a descent on all pixels is worth it.
+        memory: of the last update, or None.
+        progress: told the stage and the fraction done.
+
+    Raises:
+        FitError: nothing within the bounds has a spectrum.
+    """
+    made = posed(asked, sets, memory)
+    again = memory is not None and memory.grids == grids(sets) and made.problem.choice == memory.problem.choice
+    tried = [*([memory.theta] if again and memory is not None else []), *likely(made)]
+    starts = memory.starts if memory is not None else (asked.starts, 0)
+    if not again:
+        found = search(made.problem, asked.starts, asked.seed, progress)
+        tried, starts = [*tried, *found.minima], (asked.starts, found.agree)
+    ends = []
+    for n, theta in enumerate(_apart(tried, made.problem)):
+        progress("fit", n / len(tried))
+        problem = made.problem if again and made.problem.covers(theta) else made.problem.near(theta)
+        if (end := _descended(made, problem, tangent(problem, theta))) is not None:
+            ends.append(end)
+    if not ends:
+        theta, problem = refine(made.problem, np.array(tried), made.noises, None, progress)
+        ends = [End(theta, expanded(problem, tangent(problem, theta)), problem)]
+    best = min(ends, key=lambda end: misfit(end.at, end.theta, made.maps))
+    return _answered(asked, sets, made, best, starts, True, neutrons)
+
+
+def warmed(asked: Asked, sets: Sequence[sc.DataArray], memory: Memory) -> Update | None:
+    """The answer from the last one, or None where the tangents do not lead to a minimum."""
+    made = posed(asked, sets, memory)
+    if memory.grids != grids(sets) or made.problem.choice != memory.problem.choice:
+        return None
+    end = _descended(made, made.problem, memory.tangent, memory.theta)
+    return None if end is None else _answered(asked, sets, made, end, memory.starts, False, memory.neutrons)
+
+
+class End(NamedTuple):
+    """Where a descent ended: θ, the problem with tangents near there, and that with its Forwards."""
+
+    theta: np.ndarray
+    at: Expanded
+    problem: Problem
+
+
+def _descended(made: Posed, problem: Problem, at: Tangent, first: np.ndarray | None = None) -> End | None:
+    """The minimum near a tangent, or None where steps do not lead to one.
+
+    Args:
+        made: what is fitted.
+        problem: prepared near there.
+        at: the tangent.
+        first: θ from which the first minimum on the tangents is sought, if it is not that of the tangent.
+    """
+    width = problem.choice.upper - problem.choice.lower
+    for _ in range(_STEPS):
+        here = expanded(problem, at)
+        start = at.theta if first is None else first
+        reached, weighted = settle(here, start, made.noises, lambda stage, part: None)
+        if weighted is here:  # weights that do not follow the model leave nothing to settle
+            reached = descend(here, start[None], FINELY).thetas[0]
+        assert isinstance(weighted, Expanded)
+        step, first = reached - at.theta, None
+        if _within(weighted, step, reached):
+            return End(reached, weighted, problem)
+        before, part = objective_at(weighted, at), min(1.0, _FAR / float(np.max(np.abs(step / width))))
+        for _ in range(_SHORTER):
+            trial = at.theta + part * step
+            problem = problem if problem.covers(trial) else problem.near(trial)
+            there = tangent(problem, trial)
+            if objective_at(weighted, there) < before:
+                break
+            part /= 4
+        else:
+            return None
+        at = there
+    return None
+
+
+def _apart(thetas: Sequence[np.ndarray], problem: Problem) -> list[np.ndarray]:
+    """Those that are not close to one before."""
+    width, found = problem.choice.upper - problem.choice.lower, []
+    for theta in thetas:
+        if all(np.any(np.abs(theta - one) > AGREE * width) for one in found):
+            found.append(theta)
+    return found
+
+
+def misfit(problem: Problem, theta: np.ndarray, maps: Sequence[Measured]) -> float:
+    """What minima are compared by: the deviance of counts, else Σ r²."""
+    if problem.kind != "poisson":
+        return problem.objective(theta)
+    pairs = zip(maps, problem.spectra(theta), problem.data, strict=True)
+    value = sum(deviance(one, profile(S, target)) for one, S, target in pairs)
+    return value if np.isfinite(value) else np.inf
+
+
+def _within(problem: Expanded, step: np.ndarray, theta: np.ndarray) -> bool:
+    """Whether a step is short in units of the errors."""
+    gram = problem.normal(theta[None]).gram[0]
+    return float(step @ gram @ step) <= _CLOSE**2 * len(step)
+
+
+def _answered(
+    asked: Asked, sets: Sequence[sc.DataArray], made: Posed, end: End, starts: tuple[int, int], anew: bool,
+    neutrons: float,
+) -> Update:  # fmt: skip
+    answer = answer_at(end.at, end.theta, made.maps, asked.wish.background, starts)
+    settings = {"seed": asked.seed, "preset": None, "weights": asked.wish.weights, "robust": asked.wish.robust}
+    settings["each"] = list(end.at.choice.each)
+    answer = dataclasses.replace(answer, warnings=made.remarks, settings=settings)
+    return Update(answer, anew, Memory(grids(sets), end.theta, end.problem, end.at.tangent, starts, neutrons))
+
+
+def quality(fit: Fit) -> Quality | None:
+    """Pearson's χ² of the answer, and how far from 1 it may be; with few counts a deviance is no χ².
+
+    For counts of mean μ, (n − μ)²/μ has the variance 2 + 1/μ.
+
+    Source: McCullagh and Nelder, Generalized Linear Models, 2nd ed. (1989), section 4.2.
+    """
+    if fit.chi2_reduced is None:
+        return None
+    square, spread, pixels = 0.0, 0.0, 0
+    for one, target in zip(fit.maps, fit.problem.data, strict=True):
+        used = one.measured.used
+        weight = np.asarray(target.weight)[used]
+        square += float(np.sum(weight * (one.intensity - np.asarray(one.profile.model))[used] ** 2))
+        spread += 2.0 * used.sum()
+        if fit.objective == "poisson" and one.measured.norm is not None:
+            spread += float(np.sum(weight / one.measured.norm[used] ** 2))  # the weight is norm²/μ
+        pixels += int(used.sum())
+    freedom = max(1.0, fit.objective_value / fit.chi2_reduced) if fit.chi2_reduced else float(pixels)
+    return Quality(square / freedom, float(np.sqrt(spread)) / freedom)
+
+
+def why_search(
+    memory: Memory | None, sets: Sequence[sc.DataArray], neutrons: float
+) -> str | None:  # fmt: skip
+    """Why the box is to be searched before a warm start is tried, in words, or None."""
+    if memory is None:
+        return "the first answer of this process"
+    if memory.grids != grids(sets):
+        return "a data set has been added"
+    if neutrons >= AGAIN * memory.neutrons:
+        return "the neutrons have doubled since the last search"
+    if neutrons < memory.neutrons:
+        return "there are fewer neutrons than at the last search"
+    return None
+
+
+def options(wish: Treatment, wanted: Wanted, starts: int, seed: int) -> dict[str, Any]:
+    """What makes one run another, as JSON holds it."""
+    plain: Mapping[str, Any] = {**wish._asdict(), **wanted._asdict(), "starts": starts, "seed": seed}
+    return {key: value for key, value in plain.items() if key != "template"}
