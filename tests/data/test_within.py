@@ -39,7 +39,7 @@ def test_points_are_cut_one_by_one():
 
 def test_an_unknown_axis_and_an_empty_range_are_refused_by_name():
     one = image("one", HKL, OMEGA, VALUES, np.ones_like(VALUES))
-    with pytest.raises(DataError, match="no axis Q_abs .* it has E, h, k, l"):
+    with pytest.raises(DataError, match=r"no axis Q_abs .* it has E, h, k, l"):
         within(one, {"Q_abs": (0, 1)})
     with pytest.raises(DataError, match="nothing with E in 90 … 99"):
         within(one, {"E": (90, 99)})

@@ -88,7 +88,7 @@ def _plane(fit: Fit) -> np.ndarray:
 def candidates(made: Posed, box: Box) -> list[np.ndarray]:
     """Minima of the whole box for these data, best first: the best screened points descend on the coarse pixels.
 
-    All neutrons take part, weighted as if there were background alone, since few counts tell no variance.
+    All neutrons take part.
     """
     if made.problem.kind == "pearson":
         return []

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from insiren.fit.objective import Kind, Target, residual, residual_jacobian
+from insiren.fit.objective import Kind, Target, cost, residual_jacobian
 from insiren.fit.problem import Normal, Problem, _slopes
 
 
@@ -76,9 +76,13 @@ class Expanded(Problem):
 
 @functools.partial(jax.jit, static_argnums=0)
 def _normal(kind: Kind, at: Tangent, theta: Array, data: tuple[Target, ...]) -> tuple[Array, Array, Array]:
-    """Σ r², Jᵀr and JᵀJ; the residuals stay on the device."""
-    r, J = residual_jacobian(kind, _along(at.spectra, at.slopes, theta - at.theta), at.slopes, data)
-    return r @ r, J.T @ r, J.T @ J
+    """The objective, Jᵀr and JᵀJ; the residuals stay on the device."""
+    spectra = _along(at.spectra, at.slopes, theta - at.theta)
+    r, J = residual_jacobian(kind, spectra, at.slopes, data)
+    return cost(kind, spectra, data), J.T @ r, J.T @ J
+
+
+_cost = jax.jit(cost, static_argnums=0)
 
 
 @jax.jit
@@ -93,6 +97,6 @@ def expanded(problem: Problem, at: Tangent) -> Expanded:
 
 
 def objective_at(problem: Problem, at: Tangent) -> float:
-    """Σ r² at the θ of a tangent; infinite where there is no spectrum."""
-    value = float(jnp.sum(residual(problem.kind, at.spectra, problem.data) ** 2))
+    """The objective at the θ of a tangent; infinite where there is no spectrum."""
+    value = float(_cost(problem.kind, at.spectra, problem.data))
     return value if np.isfinite(value) else np.inf

@@ -161,22 +161,15 @@ def deviances(problem: Problem, data: list[dict[str, np.ndarray]], spectra: tupl
 
 
 def targets(problem: Problem, data: list[dict[str, np.ndarray]]) -> tuple[Target, ...]:
-    """The coarse pixels as a descent wants them, the variance of counts that of the background alone."""
+    """The coarse pixels as a descent wants them."""
     made = []
     for target, one in zip(problem.data, data, strict=True):
         I, weight = one["intensity"], one["exposure"]
         axes = _axes(target, I.shape)
-        if problem.kind == "poisson":
-            flat = np.sum(weight * I, axis=axes or None, keepdims=True) / np.maximum(
-                np.sum(weight, axis=axes or None, keepdims=True), 1e-300
-            )
-            least = _LEAST * np.sum(weight * I) / max(1, np.sum(weight > 0))
-            weight = np.where(weight > 0, weight**2 / np.maximum(weight * flat, least), 0.0)
         rows = np.broadcast_to(np.arange(I.shape[1]), I.shape) if axes == (0,) else np.zeros(I.shape, int)
         groups = 0 if not axes else I.shape[1] if axes == (0,) else 1
-        made.append(
-            Target(*(jnp.asarray(x.reshape(-1)) for x in (I, weight, rows)), groups=jnp.zeros(groups))
-        )  # fmt: skip
+        values, seen, at = (jnp.asarray(x.reshape(-1)) for x in (I, weight, rows))
+        made.append(Target(values, seen, at, jnp.zeros(groups), exposure=seen if problem.kind == "poisson" else None))
     return tuple(made)
 
 

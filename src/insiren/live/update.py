@@ -24,6 +24,7 @@ from insiren.fit.problem import Problem
 from insiren.fit.result import Fit
 from insiren.fit.search import AGREE, search
 from insiren.fit.treatment import Treatment
+from insiren.fit.weights import adapted
 from insiren.forward import Forward
 from insiren.live.expansion import Expanded, Tangent, expanded, objective_at, tangent
 from insiren.live.fold import grid_of
@@ -168,9 +169,7 @@ def _descended(made: Posed, problem: Problem, at: Tangent, first: np.ndarray | N
     for _ in range(_STEPS):
         here = expanded(problem, at)
         start = at.theta if first is None else first
-        reached, weighted = settle(here, start, made.noises, lambda stage, part: None)
-        if weighted is here:  # weights that do not follow the model leave nothing to settle
-            reached = descend(here, start[None], FINELY).thetas[0]
+        reached, weighted = _lowest(here, start, made)
         assert isinstance(weighted, Expanded)
         step, first = reached - at.theta, None
         if _within(weighted, step, reached):
@@ -187,6 +186,17 @@ def _descended(made: Posed, problem: Problem, at: Tangent, first: np.ndarray | N
             return None
         at = there
     return None
+
+
+def _lowest(here: Problem, start: np.ndarray, made: Posed) -> tuple[np.ndarray, Problem]:
+    """The minimum of a problem, and the problem with the weights that its model asks for."""
+    if all(t.exposure is not None for t in here.data):  # of counts, the likelihood itself has the minimum
+        reached = descend(here, start[None], FINELY).thetas[0]
+        return reached, adapted(here, reached, made.noises)
+    reached, weighted = settle(here, start, made.noises, lambda stage, part: None)
+    if weighted is here:  # weights that do not follow the model leave nothing to settle
+        reached = descend(here, start[None], FINELY).thetas[0]
+    return reached, weighted
 
 
 def _apart(thetas: Sequence[np.ndarray], problem: Problem) -> list[np.ndarray]:
