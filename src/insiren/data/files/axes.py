@@ -100,13 +100,15 @@ def said_of_bins(a: Axis, bins: str | None) -> list[str]:
         return []
     if bins is None and a.width and len(a.centres) > 1:
         return []
-    counts = f"counts as {mean:.6g} wide" if resized(a, bins).width else "is taken as a point"
-    change = f"--bins {'points' if resized(a, bins).width else 'averaged'} changes it"
+    wide = bool(resized(a, bins).width)
+    counts = f"counts as {mean:.6g} wide" if wide else "is taken as a point"
+    change = f"--bins {'points' if wide else 'averaged'} changes it"
     if len(a.centres) == 1:
         low, high = a.centres[0] - mean / 2, a.centres[0] + mean / 2
-        hint = {"hkl": "q_origin", "Q_abs": "Q_abs", "energy": "energy"}[a.kind]
-        said = f"{a.label} is averaged from {low:.6g} to {high:.6g}; the spectrum is given at its centre"
-        return [f"{said}, which {EXAMPLES[hint][0]} moves, and each pixel {counts}; {change}"]
+        move = {"hkl": "--q-origin", "Q_abs": EXAMPLES["Q_abs"][0], "energy": "--energy"}[a.kind]
+        taken = "averaged" if wide else "a point"
+        said = f"{a.label} is {taken} from {low:.6g} to {high:.6g}; the spectrum is given at its centre"
+        return [f"{said}, which {move} moves; {change}"]
     if a.widths is None:
         return [f"{a.label} has centres of bins without edges, and each {counts}; {change}"]
     return [f"bins along {a.label} are {a.widths.min():g} to {a.widths.max():g} wide, and each {counts}; {change}"]
@@ -202,8 +204,8 @@ def _moved(name: str, axes: Sequence[Axis], given: Place) -> tuple[list[Axis], P
     moved, left = list(axes), Place(**given)
     for i, a in enumerate(axes):
         key = "energy" if a.kind == "energy" else "Q_abs"
-        if a.kind == key and len(a.centres) == 1 and left.get(key) is not None:
-            moved[i] = a._replace(centres=np.array([scalar(name, key, left[key])]))
+        if a.kind == key and len(a.centres) == 1 and (said := left.get(key)) is not None:
+            moved[i] = a._replace(centres=np.array([scalar(name, key, said)]))
             left[key] = None
     return moved, left
 

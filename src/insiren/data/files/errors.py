@@ -23,7 +23,9 @@ def standard(stored: np.ndarray, errors: Any, where: str) -> tuple[np.ndarray, s
     """
     meant = chosen("errors", errors)
     is_sigma = meant == "sigma"
-    said = f"{where} is the {'standard deviation' if is_sigma else 'variance'}; {otherwise('errors', meant)} changes it"
+    said = (
+        f"{where} holds {'standard deviations' if is_sigma else 'variances'}; {otherwise('errors', meant)} changes it"
+    )
     with np.errstate(invalid="ignore"):
         return (stored if is_sigma else np.sqrt(stored)), said
 

@@ -21,7 +21,7 @@ import scipp as sc
 from insiren.data.files.axes import scalar
 from insiren.data.files.confined import arrays_of
 from insiren.data.files.errors import standard
-from insiren.data.files.hints import EXAMPLES, chosen, how, lacking, vector
+from insiren.data.files.hints import chosen, how, lacking, vector
 from insiren.data.files.table import empty_bins
 from insiren.data.spectrum import image
 from insiren.errors import DataError
@@ -214,7 +214,7 @@ def _projected(path: Path, name: str, cut: Cut, told: _Told):
         between, place = (f"from {low:g} to {high:g}", "its middle") if bounded else ("without bounds", "0")
         if axis == 4 and told.energy is not None:
             place = f"{told.energy} meV"
-        change = EXAMPLES["energy" if axis == 4 else "q_origin"][0]
+        change = "--energy" if axis == 4 else "--q-origin"
         assumed.append(f"axis {axis} was integrated {between} and counts as {place}; {change} moves it")
     vectors = [full[:, int(axis) - 1] for axis in pax]
     energy = next((n for n, axis in enumerate(pax) if axis == 4), None)

@@ -19,7 +19,7 @@ import scipp as sc
 from insiren.data.files.axes import scalar
 from insiren.data.files.confined import arrays_of
 from insiren.data.files.errors import standard
-from insiren.data.files.hints import EXAMPLES, chosen, vector
+from insiren.data.files.hints import chosen, vector
 from insiren.data.files.orientation import orientation, reciprocal
 from insiren.data.files.table import empty_bins
 from insiren.data.spectrum import image
@@ -93,7 +93,7 @@ def read_sqw(
 def _integrated(lengths: np.ndarray, ranges: np.ndarray) -> list[str]:
     return [
         f"axis {n + 1} was integrated from {low:g} to {high:g} {'meV' if n == 3 else '1/Å'} and counts as its middle; "
-        f"{EXAMPLES['energy' if n == 3 else 'q_origin'][0]} moves it"
+        f"{'--energy' if n == 3 else '--q-origin'} moves it"
         for n, (length, (low, high)) in enumerate(zip(lengths, ranges, strict=True))
         if length == 1
     ]

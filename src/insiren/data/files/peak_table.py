@@ -51,7 +51,7 @@ def read_peak_table(
     header, table, tags = _table(path)
     meant, factor = chosen("zeros", zeros), unit_of_energy(energy_unit)
     I, EN, stored = _triplets(path, header, table)
-    sigma, about = standard(stored, errors, "sigma of an energy")
+    sigma, about = standard(stored, errors, "sigma of the energies")
     there = np.isfinite(EN) & (((I != 0) & (EN != 0)) if meant == "missing" else (stored != 0))
     if not there.any():
         raise DataError(f"{path}: every peak of its {len(table)} rows is 0, so it holds none.")
