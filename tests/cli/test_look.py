@@ -75,6 +75,11 @@ def test_every_reader_gets_only_the_hints_that_it_takes(insiren, columns, measur
         (("--q-direction", "0,0,up"), "'up' is not a number"),
         (("--lattice", "1,2"), "3 or 6 numbers"),
         (("--Ei", "much"), "'much' is not a number"),
+        (("--errors", "both"), "errors = 'both' is none of sigma, variance. Write it as in --errors variance"),
+        (("--columns", "x,E"), "are not x, E, I, sigma in some order"),
+        (("--energy-unit", "mile"), "no unit of energy that is known"),
+        (("--sigma", "some"), "'some' is not a number"),
+        (("--q-convention", "inelastic"), "q_convention: none of these files has a use for that"),
         (("--cut", "h"), "write it as NAME=VALUE"),
         (("--cut", "h=0:1"), "cut: none of these files"),
         (("--plot", "look.tiff"), ".png or .svg"),
@@ -85,6 +90,17 @@ def test_hints_that_make_no_sense_are_refused(insiren, columns, words, said):
     given = () if words[0] == "--q-direction" else ("--q-direction", "0,0,1")
     answer = insiren("inspect", columns, *given, *words)
     assert answer.code == 2 and said in answer.err and "Traceback" not in answer.err
+
+
+def test_what_was_taken_for_granted_is_overridden_by_the_option_that_the_line_names(insiren, columns):
+    words = ("inspect", columns, "--q-direction", "1,1,0")
+    (usual,) = json.loads(insiren(*words, "--json", "-").out)["data"]
+    assert any(line.endswith("--errors variance changes it") for line in usual["assumed"])
+    (told,) = json.loads(insiren(*words, "--errors", "variance", "--energy-unit", "eV", "--json", "-").out)["data"]
+    assert told["sigma"] == pytest.approx([0.5**0.5] * 2) and told["energy_meV"] == pytest.approx([1000, 2000])
+    said = insiren("inspect", "--help").out
+    for flag in ("--errors", "--sigma", "--zeros", "--bins", "--signal", "--kf-over-ki", "--q-convention"):
+        assert flag in said
 
 
 def test_inspect_draws_the_data_in_the_terminal(insiren, tmp_path):
@@ -116,7 +132,7 @@ def test_the_meaning_of_zeros_can_be_overridden(insiren, shared):
     said = insiren("inspect", shared / "data" / "la2nio4", "--hint", "zeros=measured", "--json", "-")
     one, two = json.loads(said.out)["data"]
     assert one["missing"] == 0 and one["zero"] == 399 and two["zero"] == 2407
-    assert any("--hint zeros=missing" in line for line in one["assumed"])
+    assert any("--zeros missing" in line for line in one["assumed"])
 
 
 @pytest.mark.slow

@@ -30,7 +30,7 @@ def test_a_grid_in_either_order_is_an_image(tmp_path, order, separator):
     np.testing.assert_allclose(taken.points.hkl, [[x, x, 2.0] for x in X])
     np.testing.assert_allclose(taken.intensity.reshape(3, 2), 10 * X[:, None] + E)
     assert np.all(taken.sigma == 0.5)
-    assert "column 1 times (1 1 0) from (0 0 2)" in data.coords["assumed"].value
+    assert "column x times (1 1 0) from (0 0 2)" in data.coords["assumed"].value
 
 
 def test_blocks_with_a_gap_are_points_and_nan_is_missing(tmp_path):
@@ -69,7 +69,7 @@ def test_three_columns_have_no_errors(tmp_path):
             "line 6001: 3 values where the lines above have 4",
         ),
         (text(rows()) * 1000 + "1 2 3 x\n", {"q_direction": (0, 0, 1)}, "line 6001, column 4: 'x' is not a number"),
-        ("nan 1 2 3\n", {"q_direction": (0, 0, 1)}, "1 values of the first two columns are not finite"),
+        ("nan 1 2 3\n", {"q_direction": (0, 0, 1)}, "1 values of x and E are not finite"),
     ],
 )
 def test_what_is_lacking_or_damaged_is_named(tmp_path, content, options, match):

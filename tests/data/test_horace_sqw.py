@@ -35,8 +35,8 @@ def test_the_image_of_a_file_has_its_wavevectors_and_energies(written):
 def test_the_errors_are_variances_unless_said_otherwise(written):
     (data,) = read(written)
     assert data.variances[0, 2] == pytest.approx(3.0)
-    assert "is the variance; the other is --hint errors=sigma" in data.coords["assumed"].value
-    with pytest.raises(DataError, match="variance, sigma"):
+    assert "holds variances; --errors sigma changes it" in data.coords["assumed"].value
+    with pytest.raises(DataError, match="sigma, variance"):
         read(written, errors="both")
 
 

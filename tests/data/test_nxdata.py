@@ -40,8 +40,8 @@ def test_the_axes_may_come_in_any_order_and_unit(tmp_path):
     np.testing.assert_array_equal(data.values, VALUES)
     np.testing.assert_allclose(data.coords["energy_transfer"].values, [1, 3, 5, 7])
     np.testing.assert_array_equal(data.coords["k"].values, H)
-    assert data.variances is None and "no errors" in said(data)
-    assert "along (1, 1, 0) r.l.u." in said(data)
+    assert data.variances is None and "no error bars" in said(data)
+    assert "along (1, 1, 0) r.l.u." in data.coords["noted"].value
 
 
 def test_a_powder_is_known_by_the_unit_of_q(tmp_path):

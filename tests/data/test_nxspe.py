@@ -93,7 +93,8 @@ def test_missing_masked_and_empty_pixels_are_told_apart(tmp_path):
     (data,) = read(powder(tmp_path / "x.nxspe", intensity, sigma), q_step=0.02)
     n = data.coords["detectors"].values
     assert n.sum() == 600 - 40 - 1
-    assert "4 of 60 detectors were off" in said(data)
+    assert "1 of 60 detectors were off" in said(data)
+    assert data.coords["noted"].value == "3 of 60 detectors are masked (NaN, or −10¹⁰ and below)"
     empty = (n > 0) & (data.values == 0)
     assert empty.sum() == 3
     # σ²/I = 1 everywhere: a neutron is worth 1.

@@ -41,7 +41,7 @@ def test_modes_are_numbered_by_energy_within_their_wavevector():
 def test_tags_between_the_rows_are_read_past_and_named(tmp_path):
     (tmp_path / "peaks.txt").write_text(HEADER + "[Mxx] [1 0 0]\n0 0 1 2 40 5 10 0.5 0 0 0\n")
     (peaks,) = read(tmp_path / "peaks.txt")
-    assert peaks.sizes["peak"] == 1 and "[Mxx] [1 0 0]" in peaks.coords["assumed"].value
+    assert peaks.sizes["peak"] == 1 and "[Mxx] [1 0 0]" in peaks.coords["noted"].value
 
 
 def test_a_spectrum_is_no_list_of_peaks():

@@ -70,7 +70,7 @@ def test_coordinates_of_others_are_recognised(tmp_path):
     np.testing.assert_allclose(back.coords["energy_transfer"].values, [2, 4, 6])
     assert measured(back).used.tolist() == [False] * 3 + [True] * 3
     assert measured(back).points.bins.hkl == ((0.5, 0.0, 0.0),)
-    assert "dimension h is along (1, 0, 0) r.l.u." in said(back)
+    assert "dimension h is along (1, 0, 0) r.l.u." in back.coords["noted"].value
 
 
 def test_an_axis_beside_what_is_no_axis_is_still_found(tmp_path):

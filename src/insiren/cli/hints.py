@@ -11,11 +11,14 @@ import typer
 
 from insiren.cli.session import UsageError, number, pairs, span_of
 
-_PANEL = "What a data file lacks"
+_PANEL, _MEANING = "What a data file lacks", "What a data file means, where the reader took it otherwise"
 
 
-def _option(flag: str, shape: str, help_: str) -> Any:
-    return Annotated[str | None, typer.Option(flag, metavar=shape, help=help_, rich_help_panel=_PANEL)]
+def _option(flag: str, shape: str, help_: str, panel: str = _PANEL) -> Any:
+    return Annotated[str | None, typer.Option(flag, metavar=shape, help=help_, rich_help_panel=panel)]
+
+
+_meant = functools.partial(_option, panel=_MEANING)
 
 
 def _numbers(text: str, flag: str, *lengths: int) -> tuple[float, ...]:
@@ -56,6 +59,11 @@ def _anything(text: str, flag: str) -> Any:
     return int(text) if text.isdecimal() else found[0]
 
 
+def _text(text: str, flag: str) -> str:
+    """As it is; the reader says which words it knows."""
+    return text
+
+
 # By the name of the option in Python.
 _OPTIONS: dict[str, tuple[Any, Callable[[str, str], Any]]] = {
     "lattice": (_option("--lattice", "A,B,C[,α,β,γ]", "Lattice in Å and degrees."), _lattice),
@@ -68,6 +76,34 @@ _OPTIONS: dict[str, tuple[Any, Callable[[str, str], Any]]] = {
     "u": (_option("--u", "H,K,L", "Along the beam at psi = 0."), _vector),
     "v": (_option("--v", "H,K,L", "Another direction of the horizontal plane."), _vector),
     "psi": (_option("--psi", "DEGREES", "Angle of u from the beam."), number),
+    "errors": (
+        _meant("--errors", "sigma|variance", "What is stored beside the intensities: --errors variance."),
+        _text,
+    ),
+    "sigma": (_meant("--sigma", "NUMBER", "σ of every pixel of data without errors: --sigma 0.1."), number),
+    "zeros": (_meant("--zeros", "missing|measured", "What 0, or 0 ± 0, is: --zeros missing."), _text),
+    "bins": (
+        _meant("--bins", "averaged|points", "Whether pixels are averaged over their bins: --bins points."),
+        _text,
+    ),
+    "signal": (
+        _meant("--signal", "density|integral", "Per meV, or over each bin of energy: --signal integral."),
+        _text,
+    ),
+    "kf_over_ki": (
+        _meant("--kf-over-ki", "divided|contained", "That factor of the intensities: --kf-over-ki contained."),
+        _text,
+    ),
+    "q_convention": (
+        _meant("--q-convention", "inelastic|crystallography", "Q = ki − kf or kf − ki: --q-convention inelastic."),
+        _text,
+    ),
+    "directions": (
+        _meant("--directions", "labels|columns|rows", "Of axes; columns, rows: of W_MATRIX: --directions labels."),
+        _text,
+    ),
+    "columns": (_meant("--columns", "NAMES", "Order of columns of text: --columns E,x,I,sigma."), _text),
+    "energy_unit": (_meant("--energy-unit", "UNIT", "Of a text's energies: --energy-unit THz."), _text),
 }
 _More = Annotated[
     list[str],

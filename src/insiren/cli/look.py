@@ -19,7 +19,7 @@ def inspect(
     out: Json = None,
     hints: dict[str, Any] = {},  # noqa: B006
 ) -> None:
-    """What files hold, and every assumption made in reading them.
+    """What files hold, and every assumption made in reading them, each with the option that overrides it.
 
     Example: `insiren inspect la2nio4-data/`
     """
@@ -49,8 +49,8 @@ def inspect(
 
 
 def _lines(entry: dict[str, Any]) -> list[str]:
-    """The numbers of a summary, then what deserves a look, then what was assumed."""
-    said = ("name", "kind", "shape", "assumed", "look")
+    """The numbers of a summary, then what deserves a look, then what was found and what was assumed."""
+    said = ("name", "kind", "shape", "noted", "assumed", "look")
     lines = []
     for key, value in entry.items():
         if key in said or value in (None, {}):
@@ -65,8 +65,7 @@ def _lines(entry: dict[str, Any]) -> list[str]:
         if key == "advised":
             shown += " (--sigma-floor, --sigma-max change it)"
         lines.append(f"{key:<12} {shown}")
-    lines += [f"{'look':<12} {line}" for line in entry["look"]]
-    return [*lines, *(f"{'assumed':<12} {line}" for line in entry["assumed"])]
+    return [*lines, *(f"{key:<12} {line}" for key in ("look", "noted", "assumed") for line in entry[key])]
 
 
 def fetch(

@@ -140,10 +140,10 @@ def found_data(path: Path) -> Path:
 
 
 def assumptions(data: list[sc.DataArray]) -> dict[str, list[str]]:
-    """What the readers took for granted, by data set."""
-    from insiren.data.summary import assumed
+    """What the readers found and took for granted, by data set."""
+    from insiren.data.summary import assumed, noted
 
-    return {one.name: assumed(one) for one in data}
+    return {one.name: [*noted(one), *assumed(one)] for one in data}
 
 
 def pairs(given: list[str], option: str) -> dict[str, str]:

@@ -65,6 +65,6 @@ def count(expected: sc.DataArray, neutrons: int, seed: int, background: float | 
     )
     result.coords["counts"] = sc.array(dims=dims, values=counts)
     result.coords["norm"] = sc.array(dims=dims, values=np.full(expected.shape, norm))
-    result.coords["assumed"] = sc.scalar(f"simulated: {neutrons} neutrons expected, seed {seed}")
-    # Advice on the errors of another measurement does not hold for counted neutrons.
-    return result.drop_coords([key for key in ("sigma_floor", "sigma_max") if key in result.coords])
+    result.coords["noted"] = sc.scalar(f"simulated: {neutrons} neutrons expected, seed {seed}")
+    # What was assumed of another measurement, and advice on its errors, does not hold for counted neutrons.
+    return result.drop_coords([key for key in ("assumed", "sigma_floor", "sigma_max") if key in result.coords])

@@ -27,6 +27,7 @@ def peak_list(
     intensity: ArrayLike | None = None,
     window: tuple[ArrayLike, ArrayLike] | None = None,
     assumed: Sequence[str] = (),
+    noted: Sequence[str] = (),
 ) -> sc.DataArray:
     """Peaks with their places, the modes of one wavevector numbered by energy.
 
@@ -37,7 +38,8 @@ def peak_list(
         sigma: standard deviations of the energies in meV, shape (p,).
         intensity: shape (p,), if known.
         window: least and largest energy in meV that was looked at, each of shape (p,); unbounded by default.
-        assumed: what a reader took for granted, a sentence each.
+        assumed: what a reader took for granted, a sentence each, with the option that overrides it.
+        noted: what it found and had no choice about, a sentence each.
 
     Raises:
         DataError: shapes disagree, a number is not finite, or an error is not positive.
@@ -64,8 +66,9 @@ def peak_list(
     coords["mode"] = sc.array(dims=["peak"], values=_modes(vectors, energies))
     coords["intensity"] = along(np.nan if intensity is None else intensity)
     coords |= {"energy_low": along(low, "meV"), "energy_high": along(high, "meV"), "kind": sc.scalar(PEAKS)}
-    if assumed:
-        coords["assumed"] = sc.scalar("\n".join(assumed))
+    for key, said in (("assumed", assumed), ("noted", noted)):
+        if said:
+            coords[key] = sc.scalar("\n".join(said))
     data = sc.array(dims=["peak"], values=energies, variances=errors**2, unit="meV")
     return sc.DataArray(data, coords=coords, name=name)
 

@@ -69,7 +69,7 @@ def picked(data: sc.DataArray, most: int = 1, background: bool = True) -> sc.Dat
         table[:, 4],
         intensity=table[:, 5],
         window=(table[:, 6], table[:, 7]),
-        assumed=["picked from a map: Gaussians on a slope at each wavevector"],
+        noted=["picked from a map: Gaussians on a slope at each wavevector"],
     )
 
 

@@ -6,7 +6,8 @@ the other. A list of points has the one dim "point" and all four coordinates alo
 missing. Where neutrons were counted, the coordinates `counts` and `norm` hold them: a pixel of
 intensity I expects norm · I counts. Scalar coordinates record what the reader knows: `sigma_floor` and
 `sigma_max` (how it advises to treat σ), `Ei` in meV, `lattice` (text: a, b, c in Å, alpha, beta, gamma in
-degrees), `assumed` (its assumptions, one a line) and the bin around each pixel (see `bins`). An array made
+degrees), `assumed` (its assumptions, one a line, each with the option that overrides it), `noted` (what it found and
+had no choice about, one a line) and the bin around each pixel (see `bins`). An array made
 elsewhere is brought into this form by `adopt` where it can mean one thing only.
 """
 
@@ -42,7 +43,8 @@ class Details(TypedDict, total=False):
         missing: pixels that were not measured, shaped as the intensities; NaN is missing anyway.
         counts: neutrons counted, shaped as the intensities.
         norm: counts expected for intensity 1, shaped as the intensities.
-        assumed: what a reader took for granted, a sentence each.
+        assumed: what a reader took for granted, a sentence each, with the option that overrides it.
+        noted: what it found and had no choice about, a sentence each.
         sigma_floor: σ below this should be raised to it, in the data's unit.
         sigma_max: pixels with σ above this should be left out, in the data's unit.
         Ei: incident energy in meV.
@@ -54,6 +56,7 @@ class Details(TypedDict, total=False):
     counts: ArrayLike | None
     norm: ArrayLike | None
     assumed: Sequence[str]
+    noted: Sequence[str]
     sigma_floor: float | None
     sigma_max: float | None
     Ei: float | None
@@ -216,8 +219,9 @@ def _known(name: str, details: Details) -> dict[str, sc.Variable]:
             coords[key] = sc.scalar(float(number), unit=unit)
     if (lattice := details.get("lattice")) is not None:
         coords["lattice"] = sc.scalar(", ".join(f"{x:.7g}" for x in lattice))
-    if assumed := details.get("assumed"):
-        coords["assumed"] = sc.scalar("\n".join(assumed))
+    for key in ("assumed", "noted"):
+        if said := details.get(key):
+            coords[key] = sc.scalar("\n".join(said))
     return coords | bin_coords(details.get("bins") or Bins())
 
 

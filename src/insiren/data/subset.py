@@ -10,7 +10,7 @@ from insiren.data.bins import bins_of
 from insiren.data.spectrum import POWDER, UNITS, Details, is_image, left_out, place_of, point_list
 from insiren.errors import DataError
 
-KEPT = ("sigma_floor", "sigma_max", "Ei", "lattice")  # scalars that stay true of a part
+KEPT = ("sigma_floor", "sigma_max", "Ei", "lattice", "assumed")  # scalars that stay true of a part
 
 
 def subset(data: sc.DataArray, size: int, seed: int = 0) -> sc.DataArray:
@@ -60,8 +60,8 @@ def subset(data: sc.DataArray, size: int, seed: int = 0) -> sc.DataArray:
         if key in data.coords:
             drawn.coords[key] = data.coords[key]
     said = f"{len(row)} of {out.size - int(out.sum())} measured pixels drawn, seed {seed}"
-    before = f"{data.coords['assumed'].value}\n" if "assumed" in data.coords and not data.coords["assumed"].ndim else ""
-    drawn.coords["assumed"] = sc.scalar(before + said)
+    before = f"{data.coords['noted'].value}\n" if "noted" in data.coords and not data.coords["noted"].ndim else ""
+    drawn.coords["noted"] = sc.scalar(before + said)
     return drawn
 
 

@@ -51,15 +51,25 @@ def summary(data: sc.DataArray) -> dict[str, Any]:
         "counts": _total(data.coords["counts"].values[~gone]) if "counts" in data.coords else None,
         "advised": {key: float(data.coords[key].value) for key in ("sigma_floor", "sigma_max") if key in data.coords},
         "look": _doubts(values, None if data.variances is None else data.variances[~gone]),
+        "noted": noted(data),
         "assumed": assumed(data),
     }
 
 
 def assumed(data: sc.DataArray) -> list[str]:
     """What a reader took for granted, a sentence each; of parts that were joined, each sentence once."""
-    if "assumed" not in data.coords:
+    return _sentences(data, "assumed")
+
+
+def noted(data: sc.DataArray) -> list[str]:
+    """What a reader found and had no choice about, in the same way."""
+    return _sentences(data, "noted")
+
+
+def _sentences(data: sc.DataArray, key: str) -> list[str]:
+    if key not in data.coords:
         return []
-    texts = np.atleast_1d(np.asarray(data.coords["assumed"].values, dtype=object))
+    texts = np.atleast_1d(np.asarray(data.coords[key].values, dtype=object))
     return list(dict.fromkeys(line for text in texts for line in str(text).split("\n")))
 
 
@@ -106,6 +116,7 @@ def _peaks(data: sc.DataArray) -> dict[str, Any]:
         "modes": int(data.coords["mode"].values.max()) + 1,
         "sigma": span(np.sqrt(data.variances)),
         "look": [],
+        "noted": noted(data),
         "assumed": assumed(data),
     }
 
@@ -115,7 +126,7 @@ def _doubts(values: np.ndarray, variances: np.ndarray | None) -> list[str]:
     if not values.size:
         return ["every pixel is masked or missing; there is nothing to fit"]
     if variances is None:
-        return ["there are no error bars, without which nothing can be fitted; give a sigma column or counts"]
+        return ["there are no error bars, without which nothing can be fitted; give a sigma column, counts, or --sigma"]
     said = []
     if bad := int(np.sum(~np.isfinite(variances) | (variances < 0))):
         said.append(f"{bad} pixels have an error that is NaN, infinite or negative; mask or correct them")
@@ -133,6 +144,6 @@ def _doubts(values: np.ndarray, variances: np.ndarray | None) -> list[str]:
             neutrons = float(np.median((shown[bright] / sigma[bright]) ** 2))
         said.append(
             f"(I/σ)² of the pixels above 3 σ is {neutrons:.3g} in the median: so many neutrons each, if σ is the error "
-            "of counting; a number that cannot be points to variances in place of σ, or to another scale"
+            "of counting; if it cannot be, these are variances (--errors variance) or in another scale"
         )
     return said

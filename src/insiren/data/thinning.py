@@ -112,6 +112,6 @@ def _counted(data: sc.DataArray, counts: np.ndarray, norm: np.ndarray, how: str)
         counts=np.where(missing, 0, counts),
         norm=norm,
         missing=missing,
-        assumed=[how],
+        noted=[how],
         bins=points.bins,
     )

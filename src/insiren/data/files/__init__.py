@@ -63,19 +63,43 @@ class Hdf5Reader(NamedTuple):
 
 READERS = (
     Reader(
-        "a folder of Sqw_NAME.csv with Qlist, Elist and Err files", is_sqw_folder, read_sqw_folder, ("variant", "zeros")
+        "a folder of Sqw_NAME.csv with Qlist, Elist and Err files",
+        is_sqw_folder,
+        read_sqw_folder,
+        ("variant", "zeros", "errors"),
     ),
     Reader("a folder of CSV tables", is_long_csv_folder, read_long_csv_folder),
     Reader("a CSV table with the columns h,k,l,E,I,sigma", is_long_csv, read_long_csv),
-    Reader("a slice in text with its axes in a # header", is_slice, read_slice, ("q_origin", "energy", "lattice")),
-    Reader("an ASCII .spe with its .par", is_spe, read_spe, ("Ei", "par", "q_step")),
-    Reader("a table of peaks with the columns QH QK QL I1 EN1 sigma1", is_peak_table, read_peak_table),
-    Reader("a text of four columns x E I sigma", is_columns, read_columns, ("q_direction", "q_origin")),
-    Reader("a MAT-file (v7.3) with Horace cuts as structs", is_mat, read_mat, ("q_direction", "q_origin")),
-    Reader("a Horace .sqw file", is_sqw, read_sqw, ("errors",)),
+    Reader(
+        "a slice in text with its axes in a # header",
+        is_slice,
+        read_slice,
+        ("q_origin", "energy", "lattice", "errors", "zeros"),
+    ),
+    Reader("an ASCII .spe with its .par", is_spe, read_spe, ("Ei", "par", "q_step", "kf_over_ki", "zeros", "bins")),
+    Reader(
+        "a table of peaks with the columns QH QK QL I1 EN1 sigma1",
+        is_peak_table,
+        read_peak_table,
+        ("zeros", "errors", "energy_unit"),
+    ),
+    Reader(
+        "a text of four columns x E I sigma",
+        is_columns,
+        read_columns,
+        ("q_direction", "q_origin", "columns", "energy_unit", "errors", "sigma"),
+    ),
+    Reader(
+        "a MAT-file (v7.3) with Horace cuts as structs",
+        is_mat,
+        read_mat,
+        ("q_direction", "q_origin", "energy", "errors", "zeros"),
+    ),
+    Reader("a Horace .sqw file", is_sqw, read_sqw, ("q_origin", "energy", "errors", "zeros")),
 )
 
 PLACE = ("q_origin", "Q_abs", "energy")
+CELLS = ("cut", "sample", "seed", "normalisation", "signal", "zeros")
 
 # The first that recognises a file reads it, so that plain NXdata, which most others contain, comes last.
 HDF5_READERS = (
@@ -83,12 +107,20 @@ HDF5_READERS = (
         "an MDHistoWorkspace of Mantid or SpinW",
         is_mdhisto,
         read_mdhisto,
-        ("cut", "sample", "seed", "normalisation", "lattice", *PLACE),
+        (*CELLS, "sigma", "lattice", "q_convention", "directions", *PLACE, "bins"),
     ),
-    Hdf5Reader("an NXSPE file", is_nxspe, read_nxspe, ("Ei", "geometry", "q_step", "lattice", "u", "v", "psi")),
-    Hdf5Reader("an HDF5 file of scipp", is_scipp, read_scipp, ("q_direction", *PLACE)),
     Hdf5Reader(
-        "a NeXus file with NXdata of one or two dimensions", is_nxdata, read_nxdata, ("entry", "q_direction", *PLACE)
+        "an NXSPE file",
+        is_nxspe,
+        read_nxspe,
+        ("Ei", "geometry", "q_step", "lattice", "u", "v", "psi", "kf_over_ki", "zeros", "bins"),
+    ),
+    Hdf5Reader("an HDF5 file of scipp", is_scipp, read_scipp, ("q_direction", *PLACE, "bins", "sigma")),
+    Hdf5Reader(
+        "a NeXus file with NXdata of one or two dimensions",
+        is_nxdata,
+        read_nxdata,
+        ("entry", "q_direction", *PLACE, "bins", "errors", "sigma"),
     ),
 )
 

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, TypedDict
 
 import numpy as np
 
-from insiren.data.files.hints import how
+from insiren.data.files.hints import EXAMPLES, chosen, how
 from insiren.errors import DataError
 from insiren.forward import Bins
 
@@ -74,6 +74,46 @@ def axis(label: str, kind: Kind, values: np.ndarray, n: int, what: str, directio
     return Axis(label, kind, values[:-1] + steps / 2, np.abs(steps), direction)
 
 
+def resized(a: Axis, bins: str | None) -> Axis:
+    """The axis with bins as the user wants them.
+
+    Args:
+        a: as the file has it.
+        bins: "averaged": all as wide as they are in the mean, or as their centres are apart; "points": of no
+            width; None: as they are.
+
+    Raises:
+        DataError: it is anything else.
+    """
+    if bins is None:
+        return a
+    if chosen("bins", bins) == "points":
+        return a._replace(widths=None)
+    widths = np.abs(np.diff(a.centres)) if a.widths is None else a.widths
+    return a._replace(widths=np.full(len(a.centres), np.mean(widths)) if len(widths) else None)
+
+
+def said_of_bins(a: Axis, bins: str | None) -> list[str]:
+    """What is taken for granted about the bins of an axis as the file has it, with the option that changes it."""
+    mean = resized(a, "averaged").width
+    if not mean:  # one centre, and no edges
+        return []
+    if bins is None and a.width and len(a.centres) > 1:
+        return []
+    wide = bool(resized(a, bins).width)
+    counts = f"counts as {mean:.6g} wide" if wide else "is taken as a point"
+    change = f"--bins {'points' if wide else 'averaged'} changes it"
+    if len(a.centres) == 1:
+        low, high = a.centres[0] - mean / 2, a.centres[0] + mean / 2
+        move = {"hkl": "--q-origin", "Q_abs": EXAMPLES["Q_abs"][0], "energy": "--energy"}[a.kind]
+        taken = "averaged" if wide else "a point"
+        said = f"{a.label} is {taken} from {low:.6g} to {high:.6g}; the spectrum is given at its centre"
+        return [f"{said}, which {move} moves; {change}"]
+    if a.widths is None:
+        return [f"{a.label} has centres of bins without edges, and each {counts}; {change}"]
+    return [f"bins along {a.label} are {a.widths.min():g} to {a.widths.max():g} wide, and each {counts}; {change}"]
+
+
 class Place(TypedDict, total=False):
     """What a user can say where a file does not say which part of reciprocal space it shows.
 
@@ -100,17 +140,20 @@ class Where:
         assumed: what was taken for granted, a sentence each.
     """
 
-    def __init__(self, name: str, axes: Sequence[Axis], given: Place):
+    def __init__(self, name: str, axes: Sequence[Axis], given: Place, bins: str | None = None):
         """Checks that axes and user together say where every cell lies.
 
         Args:
             name: of the data set, for errors.
             axes: in the order of the file.
-            given: what the user says where the axes do not.
+            given: what the user says where the axes do not, or of axes with one bin.
+            bins: see `resized`.
 
         Raises:
             DataError: they do not, or they say it twice.
         """
+        said = [line for a in axes for line in said_of_bins(a, bins)]
+        axes, given = _moved(name, [resized(a, bins) for a in axes], given)
         energies = [a for a in axes if a.kind == "energy"]
         if len(energies) > 1:
             raise DataError(f"{name} has {len(energies)} axes of energy transfer where one makes sense.")
@@ -120,7 +163,7 @@ class Where:
         self.powder = given.get("Q_abs") is not None or any(a.kind == "Q_abs" for a in axes)
         self.origin = _powder(name, self.along, given) if self.powder else _crystal(name, self.along, given)
         self.omega = _energy(name, self.energy, given)
-        self.assumed = [line for a in axes for line in _said(a)]
+        self.assumed = said
         self.bins = Bins(
             hkl=tuple(_triple(a.direction * a.width) for a in self.along if a.direction is not None and a.width),
             Q_abs=sum(a.width for a in self.along if a.kind == "Q_abs"),
@@ -154,6 +197,17 @@ class Where:
 
     def _named(self, Q: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
         return (None, Q[:, 0]) if self.powder else (Q, None)
+
+
+def _moved(name: str, axes: Sequence[Axis], given: Place) -> tuple[list[Axis], Place]:
+    """The axes with those of one bin at the energy or |Q| that the user says, and what else the user says."""
+    moved, left = list(axes), Place(**given)
+    for i, a in enumerate(axes):
+        key = "energy" if a.kind == "energy" else "Q_abs"
+        if a.kind == key and len(a.centres) == 1 and (said := left.get(key)) is not None:
+            moved[i] = a._replace(centres=np.array([scalar(name, key, said)]))
+            left[key] = None
+    return moved, left
 
 
 def _triple(edge: np.ndarray) -> tuple[float, float, float]:
@@ -194,16 +248,6 @@ def _energy(name: str, energy: Axis | None, given: Place) -> np.ndarray:
     if omega is not None:
         raise DataError(f"{name} has an axis of energy transfer, {energy.label}; energy = {omega} contradicts it.")
     return energy.centres
-
-
-def _said(a: Axis) -> list[str]:
-    """What is taken for granted about the bins of an axis."""
-    if len(a.centres) == 1 and a.width:
-        low, high = a.centres[0] - a.width / 2, a.centres[0] + a.width / 2
-        return [f"{a.label} is averaged from {low:.6g} to {high:.6g}; the spectrum is given at its centre"]
-    if a.widths is not None and not a.width:
-        return [f"bins along {a.label} are {a.widths.min():g} to {a.widths.max():g} wide and are taken as points"]
-    return []
 
 
 def scalar(name: str, option: str, given: object) -> float:

@@ -10,7 +10,9 @@ import scipp as sc
 from scipp import constants
 
 from insiren.data.files.axes import Kind
+from insiren.data.files.hints import EXAMPLES
 from insiren.data.files.projection import parse
+from insiren.errors import DataError
 
 ENERGY = {"energytransfer", "deltae", "energy", "e", "en", "omega", "hw", "hbaromega", "w", "ω", "ħω", "dhw"}
 MODULUS = {"qabs", "q", "|q|", "modq", "mod_q", "qmod", "momentumtransfer"}
@@ -73,6 +75,20 @@ def energy_factor(unit: str) -> float | None:
         h = constants.h if spelled == "thz" else constants.h * constants.c
         return float((one * h).to(unit="meV").value)
     return float(one.to(unit="meV").value)
+
+
+def unit_of_energy(unit: object) -> float:
+    """How many meV the unit of energy is that the user names.
+
+    Raises:
+        DataError: it is none.
+    """
+    if not isinstance(unit, str) or not unit.strip() or (factor := energy_factor(unit)) is None:
+        raise DataError(
+            f"energy_unit = {unit!r} is no unit of energy that is known: meV, eV, ueV, THz, 1/cm. Write it as in "
+            f"{EXAMPLES['energy_unit'][0]}."
+        )
+    return factor
 
 
 def is_inverse_angstrom(unit: str) -> bool:

@@ -28,6 +28,29 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "normalisation": ("--hint normalisation=num_events", 'normalisation="num_events"'),
     "geometry": ("--hint geometry=indirect", 'geometry="indirect"'),
     "entry": ("--hint entry=entry/data", 'entry="entry/data"'),
+    "seed": ("--hint seed=1", "seed=1"),
+    "variant": ("--hint variant=woBG", 'variant="woBG"'),
+    "errors": ("--errors variance", 'errors="variance"'),
+    "sigma": ("--sigma 0.1", "sigma=0.1"),
+    "zeros": ("--zeros missing", 'zeros="missing"'),
+    "bins": ("--bins points", 'bins="points"'),
+    "signal": ("--signal integral", 'signal="integral"'),
+    "q_convention": ("--q-convention crystallography", 'q_convention="crystallography"'),
+    "directions": ("--directions labels", 'directions="labels"'),
+    "kf_over_ki": ("--kf-over-ki contained", 'kf_over_ki="contained"'),
+    "columns": ("--columns E,x,I,sigma", 'columns="E,x,I,sigma"'),
+    "energy_unit": ("--energy-unit THz", 'energy_unit="THz"'),
+}
+
+# What the options that choose between a few words may be, the same for every reader that takes them.
+CHOICES: dict[str, tuple[str, ...]] = {
+    "errors": ("sigma", "variance"),  # what is stored beside the intensities
+    "zeros": ("missing", "measured"),  # what a pixel is that caught nothing
+    "bins": ("averaged", "points"),  # whether a pixel is averaged over its bin or stands for its centre
+    "signal": ("density", "integral"),  # per meV, or over each bin of energy
+    "q_convention": ("inelastic", "crystallography"),  # Q = ki − kf, or kf − ki
+    "directions": ("labels", "columns", "rows"),  # of the axes: what they are called, or a part of W_MATRIX
+    "kf_over_ki": ("divided", "contained"),  # the factor of the cross section: out of the intensities, or in them
 }
 
 
@@ -46,6 +69,24 @@ def how(*hints: str) -> str:
     """How something is said that a file lacks: the options of the command line, and the arguments in Python."""
     options, arguments = zip(*(EXAMPLES[hint] for hint in hints), strict=True)
     return f"{' '.join(options)}, or {', '.join(arguments)} in Python"
+
+
+def chosen(hint: str, value: Any) -> str:
+    """A hint that is one of a few words.
+
+    Raises:
+        DataError: it is anything else.
+    """
+    allowed = CHOICES[hint]
+    if not isinstance(value, str) or value not in allowed:
+        raise DataError(f"{hint} = {value!r} is none of {', '.join(allowed)}. Write it as in {EXAMPLES[hint][0]}.")
+    return value
+
+
+def otherwise(hint: str, value: str) -> str:
+    """The option as it is written to choose the word after the one that was taken."""
+    allowed = CHOICES[hint]
+    return f"--{hint.replace('_', '-')} {allowed[(allowed.index(value) + 1) % len(allowed)]}"
 
 
 def vector(hint: str, value: Any, length: int = 3) -> np.ndarray:

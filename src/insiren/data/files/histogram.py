@@ -141,13 +141,16 @@ class Sample:
         return data
 
 
-def described(data: sc.DataArray, assumed: Sequence[str], facts: Mapping[str, float | str]) -> sc.DataArray:
+def described(
+    data: sc.DataArray, assumed: Sequence[str], facts: Mapping[str, float | str], noted: Sequence[str] = ()
+) -> sc.DataArray:
     """The spectrum with what was assumed and what else is known of it.
 
     Args:
         data: a spectrum.
-        assumed: a sentence each.
+        assumed: a sentence each, with the option that overrides it.
         facts: scalar coordinates by name: `Ei` in meV, `lattice` as text.
+        noted: what was found and left no choice, a sentence each.
 
     Raises:
         DataError: no cell of it was measured.
@@ -155,8 +158,9 @@ def described(data: sc.DataArray, assumed: Sequence[str], facts: Mapping[str, fl
     missing = data.masks["missing"].values
     if missing.all():
         raise DataError(f"{data.name}: none of its {missing.size} cells was measured (NaN, masked or never covered).")
-    if assumed:
-        data.coords["assumed"] = sc.scalar("\n".join(assumed))
+    for key, said in (("assumed", assumed), ("noted", noted)):
+        if said:
+            data.coords[key] = sc.scalar("\n".join(said))
     for key, value in facts.items():
         data.coords[key] = sc.scalar(value) if isinstance(value, str) else sc.scalar(float(value), unit="meV")
     return data

@@ -3,9 +3,9 @@
     s = struct('p', {w.p}, 's', w.s, 'e', w.e, 'npix', w.npix, 'u_to_rlu', w.u_to_rlu, 'uoffset', w.uoffset,
                'pax', w.pax, 'iax', w.iax, 'iint', w.iint)
 
-`p` holds the edges of the bins, `s` the intensity, `e` its variance, `npix` how many pixels fell into a bin: none
-is missing. A wavevector is uoffset + Σ u_to_rlu[:, i] xᵢ over the plotted and the integrated axes, the fourth axis is
-the energy. Without these fields the last axis is taken as energy and the direction of the other is asked for.
+`p` holds the edges of the bins, `s` the intensity, `e` its variance, `npix` how many pixels fell into a bin: with none
+it is missing. A wavevector is uoffset + Σ u_to_rlu[:, i] xᵢ over the plotted and the integrated axes, the fourth axis
+is the energy. Without these fields the last axis is taken as energy and the direction of the other is asked for.
 
 Source: Horace, DnD objects.
 """
@@ -18,8 +18,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipp as sc
 
+from insiren.data.files.axes import scalar
 from insiren.data.files.confined import arrays_of
-from insiren.data.files.hints import EXAMPLES, lacking, vector
+from insiren.data.files.errors import standard
+from insiren.data.files.hints import chosen, how, lacking, vector
+from insiren.data.files.table import empty_bins
 from insiren.data.spectrum import image
 from insiren.errors import DataError
 from insiren.forward import Bins
@@ -47,6 +50,16 @@ class Cut(NamedTuple):
     fields: dict[str, np.ndarray]
 
 
+class _Told(NamedTuple):
+    """What the user says; see `read_mat`."""
+
+    q_direction: Any
+    q_origin: Any
+    energy: Any
+    errors: str
+    zeros: str | None
+
+
 def is_mat(path: Path) -> bool:
     """Whether a file calls itself a MAT-file."""
     if not path.is_file():
@@ -55,17 +68,30 @@ def is_mat(path: Path) -> bool:
         return stream.read(len(SIGNATURE)) in (SIGNATURE, OLD)
 
 
-def read_mat(path: Path, q_direction: Any = None, q_origin: Any = None) -> list[sc.DataArray]:
+def read_mat(
+    path: Path,
+    q_direction: Any = None,
+    q_origin: Any = None,
+    energy: Any = None,
+    errors: Any = "variance",
+    zeros: Any = None,
+) -> list[sc.DataArray]:
     """The cuts of a .mat file, one data set a struct.
 
     Args:
         path: of the file.
         q_direction: r.l.u. of one unit along the axis of Q, where the struct has no u_to_rlu.
-        q_origin: r.l.u. at which that axis is 0; by default (0, 0, 0).
+        q_origin: r.l.u. at which all axes in Q are 0, in place of uoffset; without either (0, 0, 0).
+        energy: energy transfer in meV of a cut that was integrated over it.
+        errors: what e is, "variance" as Horace keeps it, or "sigma".
+        zeros: what bins without pixels and bins of 0 ± 0 are, "missing" or "measured"; by default the first
+            are missing, the others measured.
 
     Raises:
-        DataError: the file is damaged, of an older version, or holds no cut; or the direction is lacking.
+        DataError: the file is damaged, of an older version, or holds no cut; the direction is lacking, or an option
+            makes no sense.
     """
+    told = _Told(q_direction, q_origin, energy, chosen("errors", errors), zeros and chosen("zeros", zeros))
     with path.open("rb") as stream:
         if stream.read(len(OLD)) == OLD:
             raise DataError(f"{path} is a MAT-file of an older version. Save it with save(..., '-v7.3').")
@@ -80,7 +106,7 @@ def read_mat(path: Path, q_direction: Any = None, q_origin: Any = None) -> list[
             f"{path} holds no struct with the fields p, s, e and npix (its structs: {held}). Save one with struct('p', "
             "{w.p}, 's', w.s, 'e', w.e, 'npix', w.npix)."
         )
-    return [_spectrum(path, name, _cut(path, name, fields), q_direction, q_origin) for name, fields in cuts.items()]
+    return [_spectrum(path, name, _cut(path, name, fields), told) for name, fields in cuts.items()]
 
 
 def _cut(path: Path, name: str, fields: dict[str, np.ndarray]) -> Cut:
@@ -114,13 +140,13 @@ def _cut(path: Path, name: str, fields: dict[str, np.ndarray]) -> Cut:
     return Cut(centres, widths, s, arrays[0], npix, fields)
 
 
-def _spectrum(path: Path, name: str, cut: Cut, q_direction: Any, q_origin: Any) -> sc.DataArray:
+def _spectrum(path: Path, name: str, cut: Cut, told: _Told) -> sc.DataArray:
     known = {key: cut.fields[key] for key in ("u_to_rlu", "uoffset", "pax") if key in cut.fields}
-    assumed = ["e is the variance of the intensity, npix = 0 was not measured"]
-    if len(known) == 3:
-        vectors, offset, energy = _projected(path, name, cut, assumed)
-    else:
-        vectors, offset, energy = _asked(path, cut, q_direction, q_origin, assumed)
+    vectors, offset, energy, assumed = _projected(path, name, cut, told) if len(known) == 3 else _asked(path, cut, told)
+    if told.energy is not None:
+        if energy is not None:
+            raise DataError(f"{path}, {name} has an axis of energy transfer; energy = {told.energy} contradicts it.")
+        offset[3] = scalar(str(path), "energy", told.energy)
     lengths = [n for n in range(cut.s.ndim) if n != energy]
     grids = np.meshgrid(*(cut.centres[n] for n in lengths), indexing="ij")
     hkl = offset[:3] + sum(
@@ -128,38 +154,44 @@ def _spectrum(path: Path, name: str, cut: Cut, q_direction: Any, q_origin: Any) 
     )
     omega = cut.centres[energy] if energy is not None else offset[3:]
     if not np.isfinite(omega).all():
-        raise DataError(f"{path}, {name}: the energies that it was integrated over are not known (iax, iint).")
+        raise DataError(
+            f"{path}, {name}: the energies that it was integrated over are not known (iax, iint). Give the energy "
+            f"transfer: {how('energy')}."
+        )
     order = [*lengths, *([energy] if energy is not None else [])]
     s, e, npix = (np.transpose(a, order).reshape(-1, len(omega)) for a in (cut.s, cut.e, cut.npix))
-    missing = (npix == 0) | ~np.isfinite(s) | ~np.isfinite(e)
-    if np.any(bad := (e < 0) & ~missing):
+    missing = (npix != 0) & ~(np.isfinite(s) & np.isfinite(e))
+    if np.any(bad := (e < 0) & (npix != 0)):
         raise DataError(f"{path}, {name}: {int(bad.sum())} variances are negative. Save the cut again.")
-    values = np.where(missing, np.nan, s)
-    sigma = np.sqrt(np.where(missing, 0.0, e))
+    stored, said = standard(np.where(missing | (npix == 0), 0.0, e), told.errors, "e")
+    values, sigma, about = empty_bins(np.where(missing, np.nan, s), stored, omega, npix, told.zeros)
     called, bins = name if name != "s" else path.stem, Bins(omega=0.0 if energy is None else cut.widths[energy])
-    return image(called, hkl.reshape(-1, 3), omega, values, sigma, assumed=assumed, bins=bins)
+    return image(called, hkl.reshape(-1, 3), omega, values, sigma, assumed=[said, *about, *assumed], bins=bins)
 
 
-def _asked(path: Path, cut: Cut, q_direction: Any, q_origin: Any, assumed: list[str]):
-    """Direction of each axis, offset (h, k, l, E) and the axis of energy, as the user says."""
+def _asked(path: Path, cut: Cut, told: _Told):
+    """Direction of each axis, offset (h, k, l, E), the axis of energy, and what was assumed, as the user says."""
     if cut.s.ndim != 2:
         raise DataError(f"{path} has a cut of {cut.s.ndim} axes without u_to_rlu, uoffset and pax. Save these as well.")
-    if q_direction is None:
+    if told.q_direction is None:
         raise lacking(path, "q_direction", "along which direction its first axis runs (fields u_to_rlu, uoffset, pax)")
-    direction = vector("q_direction", q_direction)
-    origin = vector("q_origin", (0, 0, 0) if q_origin is None else q_origin)
-    assumed.append(
-        f"the first axis runs along q_direction, the second is the energy; {EXAMPLES['q_origin'][0]} moves it"
+    direction = vector("q_direction", told.q_direction)
+    origin = vector("q_origin", (0, 0, 0) if told.q_origin is None else told.q_origin)
+    said = (
+        "without the fields u_to_rlu, uoffset and pax the first axis runs as --q-direction and --q-origin say, and the "
+        "second is the energy; save these fields if it is not"
     )
-    return [direction, np.zeros(3)], np.array([*origin, 0.0]), 1
+    return [direction, np.zeros(3)], np.array([*origin, 0.0]), 1, [said]
 
 
-def _projected(path: Path, name: str, cut: Cut, assumed: list[str]):
-    """Direction of each axis, offset (h, k, l, E) and the axis of energy, as the struct has them."""
+def _projected(path: Path, name: str, cut: Cut, told: _Told):
+    """Direction of each axis, offset (h, k, l, E), the axis of energy, and what was assumed, as the struct has them."""
     matrix, pax = cut.fields["u_to_rlu"], cut.fields["pax"].ravel()
     offset = np.zeros(4)
     given = cut.fields["uoffset"].ravel()[:4]
     offset[: len(given)] = given
+    if told.q_origin is not None:
+        offset[:3] = vector("q_origin", told.q_origin)
     iax, iint = (cut.fields.get(key, np.zeros(0)) for key in ("iax", "iint"))
     axes = {*pax.tolist(), *iax.ravel().tolist()}
     if matrix.shape not in ((3, 3), (4, 4)) or len(pax) != cut.s.ndim or not axes <= {1.0, 2.0, 3.0, 4.0}:
@@ -172,15 +204,18 @@ def _projected(path: Path, name: str, cut: Cut, assumed: list[str]):
     if not np.isfinite(full).all():
         raise DataError(f"{path}, {name}: u_to_rlu holds numbers that are not finite.")
     ranges = iint.reshape(2, -1) if iint.size == 2 * iax.size else np.full((2, iax.size), np.nan)
+    assumed = []
     for axis, (low, high) in zip(iax.ravel().astype(int), ranges.T, strict=True):
-        if np.isfinite(low) and np.isfinite(high):
-            middle = (low + high) / 2
-            offset = offset + full[:, axis - 1] * middle
-            assumed.append(f"axis {axis} was integrated from {low:g} to {high:g} and counts as its middle")
+        bounded = np.isfinite(low) and np.isfinite(high)
+        if bounded:
+            offset = offset + full[:, axis - 1] * (low + high) / 2
         elif axis == 4:
             offset[3] = np.nan
-        else:
-            assumed.append(f"axis {axis} was integrated without bounds and counts as 0")
+        between, place = (f"from {low:g} to {high:g}", "its middle") if bounded else ("without bounds", "0")
+        if axis == 4 and told.energy is not None:
+            place = f"{told.energy} meV"
+        change = "--energy" if axis == 4 else "--q-origin"
+        assumed.append(f"axis {axis} was integrated {between} and counts as {place}; {change} moves it")
     vectors = [full[:, int(axis) - 1] for axis in pax]
     energy = next((n for n, axis in enumerate(pax) if axis == 4), None)
-    return vectors, offset, energy
+    return vectors, offset, energy, assumed

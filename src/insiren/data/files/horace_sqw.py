@@ -11,17 +11,21 @@ from __future__ import annotations
 import importlib.util
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipp as sc
 
+from insiren.data.files.axes import scalar
 from insiren.data.files.confined import arrays_of
+from insiren.data.files.errors import standard
+from insiren.data.files.hints import chosen, vector
 from insiren.data.files.orientation import orientation, reciprocal
+from insiren.data.files.table import empty_bins
 from insiren.data.spectrum import image
 from insiren.errors import DataError
 
 SIGNATURE = b"horace"
-ERRORS = ("variance", "sigma")
 
 
 def is_sqw(path: Path) -> bool:
@@ -33,20 +37,25 @@ def is_sqw(path: Path) -> bool:
     return start[4:] == SIGNATURE and start[:4] in (struct.pack("<I", 6), struct.pack(">I", 6))
 
 
-def read_sqw(path: Path, errors: str = "variance") -> list[sc.DataArray]:
+def read_sqw(
+    path: Path, errors: Any = "variance", q_origin: Any = None, energy: Any = None, zeros: Any = None
+) -> list[sc.DataArray]:
     """The image of a .sqw file.
 
     Args:
         path: of the file.
         errors: what the second array of the image is: "variance", as Horace keeps it, or "sigma", as
             scippneutron writes it.
+        q_origin: r.l.u. at which all axes in Q are 0, in place of the offset of the file.
+        energy: energy transfer in meV of a cut that was integrated over it.
+        zeros: what bins without pixels and bins of 0 ± 0 are, "missing" or "measured"; by default the first
+            are missing, the others measured.
 
     Raises:
-        DataError: scippneutron is not installed, the file is damaged, of another version, has no image,
-            or a projection that scippneutron does not know.
+        DataError: an option makes no sense, scippneutron is not installed, the file is damaged, of another
+            version, has no image, or a projection that scippneutron does not know.
     """
-    if errors not in ERRORS:
-        raise DataError(f"errors = {errors!r} is neither of {', '.join(ERRORS)}.")
+    errors, zeros = chosen("errors", errors), zeros and chosen("zeros", zeros)
     if importlib.util.find_spec("scippneutron") is None:
         raise DataError(
             f"{path} is a .sqw file, which scippneutron reads; it is not installed. Install it with pip install "
@@ -64,25 +73,27 @@ def read_sqw(path: Path, errors: str = "variance") -> list[sc.DataArray]:
     B = reciprocal(str(path), lattice)
     # h, k, l of one 1/Å along each axis of the projection, as rows.
     directions = orientation(str(path), B, found["u"], found["v"]) @ np.linalg.inv(B).T
-    hkl = grid @ directions + found["offset"][:3]
-    missing = (found["npix"] == 0) | ~np.isfinite(found["values"])
-    second = np.where(missing, 0.0, found["second"])
+    hkl = grid @ directions + (found["offset"][:3] if q_origin is None else vector("q_origin", q_origin))
+    omega = centres[3] + found["offset"][3]
+    if energy is not None:
+        if len(omega) > 1:
+            raise DataError(f"{path} has an axis of energy transfer; energy = {energy} contradicts it.")
+        omega = np.array([scalar(str(path), "energy", energy)])
+    values, npix, second = (found[key].reshape(len(hkl), -1) for key in ("values", "npix", "second"))
+    missing = (npix == 0) | ~np.isfinite(values)
+    second = np.where(missing, 0.0, second)
     if not np.isfinite(second).all() or np.any(second < 0):
         raise DataError(f"{path}: some of its errors are negative or not finite. Save the file again.")
-    intensity = np.where(missing, np.nan, found["values"]).reshape(len(hkl), -1)
-    sigma = (np.sqrt(second) if errors == "variance" else second).reshape(intensity.shape)
-    assumed = [
-        f"the second array of the image is the {errors}; the other is --hint errors={ERRORS[1 - ERRORS.index(errors)]}",
-        "bins without pixels were not measured",
-        *_integrated(lengths, ranges),
-    ]
-    omega = centres[3] + found["offset"][3]
+    stored, said = standard(second, errors, "the second array of the image")
+    intensity, sigma, about = empty_bins(np.where(missing, np.nan, values), stored, omega, npix, zeros)
+    assumed = [said, *about, *_integrated(lengths, ranges)]
     return [image(path.stem, hkl, omega, intensity, sigma, assumed=assumed, lattice=lattice)]
 
 
 def _integrated(lengths: np.ndarray, ranges: np.ndarray) -> list[str]:
     return [
-        f"axis {n + 1} was integrated from {low:g} to {high:g} {'meV' if n == 3 else '1/Å'} and counts as its middle"
+        f"axis {n + 1} was integrated from {low:g} to {high:g} {'meV' if n == 3 else '1/Å'} and counts as its middle; "
+        f"{'--energy' if n == 3 else '--q-origin'} moves it"
         for n, (length, (low, high)) in enumerate(zip(lengths, ranges, strict=True))
         if length == 1
     ]

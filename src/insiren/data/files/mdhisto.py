@@ -14,15 +14,16 @@ import scipp as sc
 from insiren.data.files.axes import Axis, Place, Vector, Where, axis, vector
 from insiren.data.files.axis_names import energy_factor, is_inverse_angstrom, meaning
 from insiren.data.files.cut import slices
-from insiren.data.files.hints import how
+from insiren.data.files.hints import CHOICES, chosen, how, otherwise
 from insiren.data.files.histogram import Image, Sample, described
-from insiren.data.files.mdhisto_cells import Cells, Normalisation
+from insiren.data.files.mdhisto_cells import Cells, Meaning, Normalisation
 from insiren.data.files.orientation import as_text, reciprocal
 from insiren.data.files.projection import parse, refined
 from insiren.data.files.tree import Node
 
 CELL = ("a", "b", "c", "alpha", "beta", "gamma")
 DIMENSIONS = 4
+MATRIX = "experiment0/logs/W_MATRIX/value"
 NORMALISATIONS: tuple[Normalisation, ...] = ("none", "volume", "num_events")  # by Mantid's number
 
 
@@ -52,6 +53,12 @@ def read_mdhisto(
     q_origin: Vector | None = None,
     Q_abs: float | None = None,
     energy: float | None = None,
+    signal: str | None = None,
+    zeros: str | None = None,
+    sigma: float | None = None,
+    q_convention: str | None = None,
+    directions: str | None = None,
+    bins: str | None = None,
 ) -> list[sc.DataArray]:
     """The histogram of a file as an image, or as a list of points drawn from it.
 
@@ -68,34 +75,53 @@ def read_mdhisto(
         q_origin: wavevector in r.l.u. of the zero of the axes, where these are fewer than three.
         Q_abs: |Q| in 1/Å of a powder's cut in energy.
         energy: energy transfer in meV of a file without such an axis.
+        signal: "density" in energy, or "integral" over each bin, as SpinW writes it.
+        zeros: what 0 ± 0 without events is where the signal is an intensity, "measured" or "missing"; by
+            default measured if other cells tell what one neutron is worth.
+        sigma: standard deviation of every cell, where the file has no errors.
+        q_convention: "inelastic" (ki − kf) or "crystallography" (kf − ki), in place of the file's.
+        directions: of the axes, by their "labels", or the "columns" or "rows" of W_MATRIX; by default the
+            matrix where it agrees with all labels.
+        bins: see `axes.resized`.
 
     Raises:
         DataError: the file lacks something, contradicts itself, or holds no measurement.
     """
     entry = _entry(root)
     assert entry is not None
-    layout = _layout(entry, lattice)
+    layout = _layout(entry, lattice, q_convention, directions)
     where_slices = slices(name, layout.axes, cut)
     axes = [a.part(part.start, part.stop) for a, part in zip(layout.axes, where_slices, strict=True)]
-    where = Where(name, axes, Place(q_origin=q_origin, Q_abs=Q_abs, energy=energy))
-    cells = Cells(entry / "data", layout.axes, *_normalisation(entry, name, normalisation), layout.per_bin)
+    where = Where(name, axes, Place(q_origin=q_origin, Q_abs=Q_abs, energy=energy), bins)
+    meaning = Meaning(
+        *_normalisation(entry, normalisation),
+        signal=chosen("signal", signal) if signal else "integral" if layout.spinw else "density",
+        signal_by="given" if signal else "SpinW" if layout.spinw else "",
+        zeros=zeros and chosen("zeros", zeros),
+        sigma=sigma,
+    )
+    cells = Cells(entry / "data", layout.axes, meaning)
     target = Image(name, where, cells.has_errors) if sample is None else Sample(name, where, sample, seed)
     data = cells.pour(where_slices, target)
-    drawn = (
-        [f"{len(data.values)} of {target.of} measured cells drawn, seed {seed}"] if isinstance(target, Sample) else []
-    )
-    return [described(data, [*where.assumed, *layout.assumed, *cells.assumed, *drawn], _facts(entry, name, lattice))]
+    drawn = []
+    if isinstance(target, Sample):
+        drawn = [
+            f"{len(data.values)} of {target.of} measured cells drawn, seed {seed}; --hint sample=N and --hint seed=N "
+            "change it"
+        ]
+    assumed = [*where.assumed, *layout.assumed, *cells.assumed, *drawn]
+    return [described(data, assumed, _facts(entry, name, lattice))]
 
 
 class _Layout(NamedTuple):
-    """The axes in the order of the arrays, whether the signal is per bin, and what was assumed."""
+    """The axes in the order of the arrays, whether SpinW wrote them, and what was assumed."""
 
     axes: tuple[Axis, ...]
-    per_bin: bool
+    spinw: bool
     assumed: list[str]
 
 
-def _layout(entry: Node, lattice: Vector | None) -> _Layout:
+def _layout(entry: Node, lattice: Vector | None, q_convention: str | None, directions: str | None) -> _Layout:
     if "MDEventWorkspace" in entry.path or entry.get("event_data") is not None:
         raise entry.error("holds events, not a histogram. Bin them first, with MDNorm, and save that")
     if "data" not in entry.members and "signal" in entry.members:
@@ -109,19 +135,40 @@ def _layout(entry: Node, lattice: Vector | None) -> _Layout:
             f"has the shape {signal.shape} and names the axes {signal.attribute('axes')!r}; there must be 1 to "
             f"{DIMENSIONS} different ones, one for each dimension"
         )
-    # SpinW spells the attribute its own way, and Mantid takes a missing one for Inelastic.
-    spinw = "QConvention" not in entry.attrs and "Qconvention" in entry.attrs
-    convention = entry.attribute("Qconvention" if spinw else "QConvention") or "Inelastic"
-    assumed = []
-    if convention not in ("Inelastic", "Crystallography"):
-        raise entry.error(f"has the QConvention {convention!r}, where Inelastic or Crystallography is needed")
-    if convention == "Crystallography":
-        assumed.append("QConvention is Crystallography (kf − ki), so that hkl was multiplied by −1")
+    sign, assumed = _sign(entry, q_convention)
     axes = [_axis(entry, entry.need("data").need(key), n, lattice) for key, n in zip(order, signal.shape, strict=True)]
-    axes, said = _refined(entry, axes)
-    sign = -1.0 if convention == "Crystallography" else 1.0
+    if directions in (None, "labels"):
+        axes, said = _refined(entry, axes, directions)
+    else:
+        axes, said = _replaced(entry, axes, order, chosen("directions", directions))
     turned = tuple(a if a.direction is None else a._replace(direction=sign * a.direction + 0.0) for a in axes)
-    return _Layout(turned, spinw, assumed + said)
+    return _Layout(turned, _is_spinw(entry), assumed + said)
+
+
+def _is_spinw(entry: Node) -> bool:
+    # SpinW spells the attribute its own way.
+    return "QConvention" not in entry.attrs and "Qconvention" in entry.attrs
+
+
+def _sign(entry: Node, given: str | None) -> tuple[float, list[str]]:
+    """By what hkl is multiplied to belong to ki − kf, and what was assumed about it."""
+    if given is not None:
+        meant, by = chosen("q_convention", given), "as asked for"
+    else:
+        # Mantid takes a missing one for Inelastic.
+        stored = entry.attribute("Qconvention" if _is_spinw(entry) else "QConvention")
+        meant = (stored or "Inelastic").lower()
+        by = f"QConvention is {stored}" if stored else "assumed, since the file has no QConvention"
+        if meant not in CHOICES["q_convention"]:
+            raise entry.error(
+                f"has the QConvention {stored!r}, where Inelastic or Crystallography is needed. Give "
+                f"{how('q_convention')}"
+            )
+        if stored == "Inelastic":
+            return 1.0, []
+    turned = meant == "crystallography"
+    what = "Q is kf − ki, so that hkl was multiplied by −1" if turned else "Q is ki − kf"
+    return -1.0 if turned else 1.0, [f"{what} ({by}); {otherwise('q_convention', meant)} changes it"]
 
 
 def _axis(entry: Node, node: Node, n: int, lattice: Vector | None) -> Axis:
@@ -172,26 +219,52 @@ def _sample_direction(entry: Node, node: Node, label: str) -> np.ndarray:
     return np.linalg.inv(2 * np.pi * UB.reshape(3, 3))[:, component]
 
 
-def _refined(entry: Node, axes: list[Axis]) -> tuple[list[Axis], list[str]]:
+def _labelled(axes: list[Axis]) -> list[int]:
+    return [i for i, a in enumerate(axes) if a.direction is not None and parse(a.label) is not None]
+
+
+def _refined(entry: Node, axes: list[Axis], given: str | None) -> tuple[list[Axis], list[str]]:
     """The axes with directions at full precision where the file keeps a matrix that agrees with the labels."""
-    stored = entry.get("experiment0/logs/W_MATRIX/value")
-    labelled = [i for i, a in enumerate(axes) if a.direction is not None and parse(a.label) is not None]
+    stored, labelled = entry.get(MATRIX), _labelled(axes)
     if stored is None or not labelled or stored.shape not in ((9,), (3, 3)):
         return axes, []
+    if given == "labels":
+        return axes, ["the axes run as their labels say, as asked for; --directions columns takes W_MATRIX"]
     directions = [d for i in labelled if (d := axes[i].direction) is not None]
     found = refined(directions, stored.numbers().reshape(3, 3))
     if found is None:
-        return axes, ["W_MATRIX contradicts the labels of the axes and was not used"]
+        return axes, [
+            "W_MATRIX contradicts the labels of the axes and was not used; --directions columns takes its columns, "
+            "--directions rows its rows"
+        ]
     said = []
     for i, before, direction in zip(labelled, directions, found, strict=True):
         if not np.array_equal(direction, before):
-            said.append(f"{axes[i].label} is rounded; W_MATRIX gives ({', '.join(f'{x:.7g}' for x in direction)})")
+            shown = ", ".join(f"{x:.7g}" for x in direction)
+            said.append(f"{axes[i].label} is rounded; W_MATRIX gives ({shown}); --directions labels keeps the label")
         axes[i] = axes[i]._replace(direction=direction)
     return axes, said
 
 
+def _replaced(entry: Node, axes: list[Axis], order: list[str], given: str) -> tuple[list[Axis], list[str]]:
+    """The axes with the columns or the rows of the matrix of the file as directions, D0 with the first."""
+    stored = entry.get(MATRIX)
+    if stored is None or stored.shape not in ((9,), (3, 3)):
+        raise entry.error(f"has no W_MATRIX of 3 × 3 numbers, of which directions = {given!r} would take a part")
+    matrix = stored.numbers().reshape(3, 3)
+    vectors = matrix.T if given == "columns" else matrix
+    labelled = sorted(_labelled(axes), key=lambda i: order[i])
+    if not np.isfinite(vectors).all() or not vectors[: len(labelled)].any(axis=1).all():
+        raise stored.error(f"has {given} that are zero or not finite, which are no directions")
+    for i, direction in zip(labelled, vectors, strict=False):
+        axes[i] = axes[i]._replace(direction=direction)
+    shown = ", ".join(f"{axes[i].label} along ({', '.join(f'{x:.7g}' for x in vectors[n])})"
+                      for n, i in enumerate(labelled))  # fmt: skip
+    return axes, [f"the {given} of W_MATRIX are the directions: {shown}; --directions labels changes it"]
+
+
 def _normalisation(
-    entry: Node, name: str, given: Normalisation | None
+    entry: Node, given: Normalisation | None
 ) -> tuple[Normalisation, Literal["given", "stored", "absent"]]:
     if given is not None:
         if given not in NORMALISATIONS:

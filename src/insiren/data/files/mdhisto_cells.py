@@ -9,12 +9,33 @@ import numpy as np
 import scipp as sc
 
 from insiren.data.files.axes import Axis
-from insiren.data.files.hints import how
+from insiren.data.files.errors import without_errors
+from insiren.data.files.hints import how, otherwise
 from insiren.data.files.histogram import Image, Sample
 from insiren.data.files.tree import Node
 
 Normalisation = Literal["none", "volume", "num_events"]
 Block = tuple[slice, ...]
+
+
+class Meaning(NamedTuple):
+    """What the arrays of a workspace mean.
+
+    Attributes:
+        normalisation: of the signal.
+        normalised_by: who says so.
+        signal: "density", or "integral" over each bin of energy.
+        signal_by: who says so, SpinW where the file is by it; "" where nobody does.
+        zeros: what 0 ± 0 without events is, "missing" or "measured"; None: measured where its σ can be told.
+        sigma: standard deviation of every cell, where there are no errors.
+    """
+
+    normalisation: Normalisation
+    normalised_by: Literal["given", "stored", "absent"]
+    signal: str
+    signal_by: str
+    zeros: str | None
+    sigma: float | None
 
 
 class _Counts(NamedTuple):
@@ -43,28 +64,19 @@ class Cells:
         assumed: what was taken for granted, a sentence each; complete once everything was poured.
     """
 
-    def __init__(
-        self,
-        data: Node,
-        axes: Sequence[Axis],
-        normalisation: Normalisation,
-        origin: Literal["given", "stored", "absent"],
-        per_bin: bool,
-    ):
+    def __init__(self, data: Node, axes: Sequence[Axis], meaning: Meaning):
         """Checks that the arrays have one shape.
 
         Args:
             data: the group of the arrays.
             axes: of all cells, in the order of the arrays.
-            normalisation: of the signal.
-            origin: who says so.
-            per_bin: whether the signal is an integral over the bin of energy.
+            meaning: of the arrays.
 
         Raises:
-            DataError: an array is of another shape, the signal was never written, or what the
-                normalisation needs is not there.
+            DataError: an array is of another shape, the signal was never written, or what its meaning
+                needs is not there.
         """
-        self.data, self.axes, self.normalisation, self.origin, self.per_bin = data, axes, normalisation, origin, per_bin
+        self.data, self.axes, self.meaning, self.normalisation = data, axes, meaning, meaning.normalisation
         self.signal = data / "signal"
         self.signal.check_written()
         self.arrays: dict[str, Node] = {}
@@ -74,15 +86,29 @@ class Cells:
             if array.shape != self.signal.shape:
                 raise array.error(f"has the shape {array.shape} where the signal has {self.signal.shape}")
             self.arrays[key] = array
-        if normalisation != "none" and "num_events" not in self.arrays:
-            raise data.error(f"has no num_events, without which the normalisation {normalisation!r} is impossible")
+        if self.normalisation != "none" and "num_events" not in self.arrays:
+            raise data.error(f"has no num_events, without which the normalisation {self.normalisation!r} is impossible")
+        if self.normalisation != "none" and meaning.zeros == "measured":
+            raise data.error(
+                f"has the normalisation {self.normalisation!r}, with which nothing is known where there are no events: "
+                "zeros = 'measured' is impossible. Give --hint normalisation=none too if the signal is an intensity"
+            )
         self.has_errors = "errors_squared" in self.arrays
         self.energy = next((i for i, a in enumerate(axes) if a.kind == "energy"), None)
         size = 1 if self.energy is None else len(axes[self.energy].centres)
         self.counts = _Counts(np.zeros(size), np.zeros(size))
+        self.per_bin = self._widths(data)
+        self.left = 0  # cells of 0 ± 0 that are missing as the user says
         self.told = False  # whether errors or events anywhere differ from 0
         self.most = 0.0  # events of one cell
         self.assumed: list[str] = []
+
+    def _widths(self, data: Node) -> np.ndarray | None:
+        """Widths of the bins of energy by which the signal is to be divided, or None."""
+        widths = None if self.energy is None else self.axes[self.energy].widths
+        if self.meaning.signal == "integral" and widths is None and self.meaning.signal_by == "given":
+            raise data.error("has no edges of an energy axis, by which a signal that is an integral would be divided")
+        return widths if self.meaning.signal == "integral" else None
 
     def pour(self, where: Block, target: Image | Sample) -> sc.DataArray:
         """The spectrum of the cells in a part of the arrays.
@@ -97,10 +123,13 @@ class Cells:
             target.fill(at, values, variances, missing)
             target.mask("mask", at, masked)
         data = target.finished()
-        if self.has_errors and not self.told:
+        if not (self.has_errors and self.told):
             data.data = sc.values(data.data)
-            self.assumed.append("all errors and numbers of events are 0, so that there are no error bars")
-        elif self.has_errors and self.normalisation == "none":
+            why = "all errors and numbers of events are 0" if self.has_errors else "there are no errors_squared"
+            self.assumed.append(without_errors(data, self.meaning.sigma, why))
+        elif self.meaning.sigma is not None:
+            raise self.data.error(f"has errors, which sigma = {self.meaning.sigma!r} contradicts. Leave it out")
+        elif self.normalisation == "none":
             self._empty_cells(data, where)
         self._explain()
         return data
@@ -126,9 +155,15 @@ class Cells:
             elif variances is not None and events is not None:
                 self._count(block, np.sqrt(variances / events), ~missing & (events > 0) & (variances > 0))
                 variances[~missing & (variances == 0) & (events == 0)] = -np.inf
-            if self.per_bin and self.energy is not None and (widths := self.axes[self.energy].widths) is not None:
+            if self.normalisation == "none" and events is not None and self.meaning.zeros == "missing":
+                left = ~missing & (values == 0) & (events == 0)
+                missing |= left
+                self.left += int(left.sum())
+            if self.per_bin is not None and self.energy is not None:
                 # Along the axis of energy, whichever it is.
-                per = widths[block[self.energy]].reshape([-1 if i == self.energy else 1 for i in range(values.ndim)])
+                per = self.per_bin[block[self.energy]].reshape(
+                    [-1 if i == self.energy else 1 for i in range(values.ndim)]
+                )
                 values, variances = values / per, None if variances is None else variances / per**2
         return values, variances, missing, masked
 
@@ -154,6 +189,9 @@ class Cells:
             omega = self.axes[self.energy].centres[where[self.energy]]
             order = np.argsort(omega)
             worth = np.interp(data.coords["energy_transfer"].values, omega[order], worth[order])
+        known = bool(np.isfinite(worth).all())
+        if self.meaning.zeros == "measured":
+            worth = np.nan_to_num(worth)
         empty = 0
         # One energy at a time: the numbers of the cells would need more room than the cells.
         for i in range(data.shape[1]) if grid else [slice(None)]:
@@ -163,32 +201,42 @@ class Cells:
             one = worth[i] if grid else np.broadcast_to(worth, column.shape)[found]
             column[found] = np.square(one)
             missing[found] |= np.isnan(one)
-        if empty and np.isfinite(worth).all():
+        change = otherwise("zeros", "measured")
+        if empty and known:
             self.assumed.append(
                 f"{empty} cells are 0 ± 0 without events: covered, nothing caught; their σ is the worth of one neutron "
-                f"at that energy ({worth.min():.3g} to {worth.max():.3g})"
+                f"at that energy ({worth.min():.3g} to {worth.max():.3g}); {change} leaves them out"
             )
         elif empty:
-            self.assumed.append(f"{empty} cells are 0 ± 0, and no cell with events tells what one is worth: missing")
+            self.assumed.append(
+                f"{empty} cells are 0 ± 0, and no cell with events tells what one is worth: "
+                + (f"σ = 0, which --sigma-floor raises; {change} leaves them out" if self.meaning.zeros else
+                   f"missing; {otherwise('zeros', 'missing')} keeps them with σ = 0, which --sigma-floor raises")
+            )  # fmt: skip
 
     def _explain(self) -> None:
         by = {
             "given": "as asked for",
             "stored": "as visual_normalization says",
             "absent": "assumed, since the file has no visual_normalization",
-        }[self.origin]
+        }[self.meaning.normalised_by]
         meant = {
             "none": "signal is an intensity, not divided by num_events",
             "volume": "signal is a density up to a constant; cells without events are missing",
             "num_events": "signal and errors are divided by num_events; cells without events are missing",
         }[self.normalisation]
-        self.assumed.append(f"{meant} ({by})")
-        if self.origin == "absent" and self.most > 1:
+        other = "num_events" if self.normalisation == "none" else "none"
+        self.assumed.append(f"{meant} ({by}); --hint normalisation={other} changes it")
+        if self.meaning.normalised_by == "absent" and self.most > 1:
             self.assumed.append(
                 f"num_events goes up to {self.most:g}; if the signal is a sum over them, read it with "
                 f"{how('normalisation')}"
             )
-        if self.per_bin:
-            self.assumed.append(
-                "written by SpinW: the signal is an integral over each bin and was divided by its width"
-            )
+        if self.left:
+            self.assumed.append(f"{self.left} cells are 0 ± 0 without events: missing; --zeros measured changes it")
+        if self.meaning.signal_by:
+            by = "as asked for" if self.meaning.signal_by == "given" else f"written by {self.meaning.signal_by}"
+            divided = self.per_bin is not None
+            what = "an integral over each bin and was divided by its width" if divided else "a density in energy"
+            change = otherwise("signal", "integral" if divided else "density")
+            self.assumed.append(f"{by}: the signal is {what}; {change} changes it")

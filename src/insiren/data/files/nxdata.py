@@ -6,13 +6,15 @@ Source: NeXus, base class NXdata, with the older attributes `signal=1` and `axes
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import scipp as sc
 
 from insiren.data.files.axes import Axis, Place, Vector, Where, axis, vector
 from insiren.data.files.axis_names import is_inverse_angstrom, meaning
-from insiren.data.files.hints import how
+from insiren.data.files.errors import standard, without_errors
+from insiren.data.files.hints import chosen, how
 from insiren.data.files.histogram import Image, described
 from insiren.data.files.tree import Node
 
@@ -61,6 +63,9 @@ def read_nxdata(
     q_origin: Vector | None = None,
     Q_abs: float | None = None,
     energy: float | None = None,
+    bins: str | None = None,
+    errors: str = "sigma",
+    sigma: float | None = None,
 ) -> list[sc.DataArray]:
     """Every cut or slice of a file.
 
@@ -72,6 +77,9 @@ def read_nxdata(
         q_origin: wavevector in r.l.u. at the zero of the axes.
         Q_abs: |Q| in 1/Å of a powder's cut in energy.
         energy: energy transfer in meV of a cut in Q.
+        bins: see `axes.resized`.
+        errors: what the data set of errors holds, "sigma" or "variance".
+        sigma: standard deviation of every pixel, where there is no such data set.
 
     Raises:
         DataError: a group lacks something or holds no measurement.
@@ -79,29 +87,45 @@ def read_nxdata(
     groups = list(_found(root)) if entry is None else [root.need(entry.strip("/"))]
     place = Place(q_origin=q_origin, Q_abs=Q_abs, energy=energy)
     names = [name if len(groups) == 1 else f"{name}:{group.path.strip('/')}" for group in groups]
-    return [_read(group, one, q_direction, place) for group, one in zip(groups, names, strict=True)]
+    told = _Told(None if q_direction is None else vector(name, "q_direction", q_direction), bins, errors, sigma)
+    return [_read(group, one, told, place) for group, one in zip(groups, names, strict=True)]
 
 
-def _read(group: Node, name: str, q_direction: Vector | None, place: Place) -> sc.DataArray:
+class _Told(NamedTuple):
+    """What the user says; see `read_nxdata`."""
+
+    q_direction: np.ndarray | None
+    bins: str | None
+    errors: str
+    sigma: float | None
+
+
+def _read(group: Node, name: str, told: _Told, place: Place) -> sc.DataArray:
     signal = _signal(group)
     if signal is None or len(signal.shape) not in DIMENSIONS:
         raise group.error(f"has no signal of one or two dimensions. Name another group: {how('entry')}")
     names = _axis_names(group, signal)
-    axes = [
-        _axis(group, key, n, None if q_direction is None else vector(name, "q_direction", q_direction))
-        for key, n in zip(names, signal.shape, strict=True)
-    ]
-    where = Where(name, axes, place)
-    values, variances = signal.numbers(), _variances(group, signal)
-    target = Image(name, where, variances is not None)
+    found = [_axis(group, key, n, told.q_direction) for key, n in zip(names, signal.shape, strict=True)]
+    axes = [a for a, _ in found]
+    where = Where(name, axes, place, told.bins)
+    values, (sigma, said) = signal.numbers(), _sigma(group, signal, told.errors)
+    target = Image(name, where, sigma is not None)
+    with np.errstate(over="ignore"):
+        variances = None if sigma is None else sigma**2
     target.fill(tuple(slice(0, n) for n in values.shape), values, variances, np.isnan(values))
-    said = [
-        f"axis {key} is {a.kind if a.direction is None else _vector_text(a.direction)}"
-        for key, a in zip(names, axes, strict=True)
-    ]
-    if variances is None:
-        said.append("no errors: neither uncertainties nor a data set of errors is named")
-    return described(target.finished(), [*where.assumed, *said], {})
+    data = target.finished()
+    if sigma is None:
+        said = [without_errors(data, told.sigma, "neither uncertainties nor a data set of errors is named")]
+    elif told.sigma is not None:
+        raise group.error(f"has a data set of errors, which sigma = {told.sigma!r} contradicts. Leave it out")
+    assumed, noted = [*where.assumed, *said], []
+    for key, (a, asked) in zip(names, found, strict=True):
+        what = f"axis {key} is {a.kind if a.direction is None else _vector_text(a.direction)}"
+        if asked:
+            assumed.append(f"{what}, as --q-direction says")
+        else:
+            noted.append(what)
+    return described(data, assumed, {}, noted)
 
 
 def _vector_text(direction: np.ndarray) -> str:
@@ -123,7 +147,8 @@ def _axis_names(group: Node, signal: Node) -> list[str]:
     return names
 
 
-def _axis(group: Node, key: str, n: int, q_direction: np.ndarray | None) -> Axis:
+def _axis(group: Node, key: str, n: int, q_direction: np.ndarray | None) -> tuple[Axis, bool]:
+    """The axis, and whether its direction is the user's."""
     node = group.get(key)
     if node is None:
         raise group.error(f"has no values for the axis {key!r}, so that nobody knows where it was measured")
@@ -131,9 +156,9 @@ def _axis(group: Node, key: str, n: int, q_direction: np.ndarray | None) -> Axis
     what = f"{node.file}: axis {node.path.strip('/')}"
     found = meaning(key, unit) or meaning(title, unit)
     if found is not None:
-        return axis(key, found.kind, node.numbers() * found.factor, n, what, found.direction)
+        return axis(key, found.kind, node.numbers() * found.factor, n, what, found.direction), False
     if q_direction is not None and not is_inverse_angstrom(unit):
-        return axis(key, "hkl", node.numbers(), n, what, q_direction)
+        return axis(key, "hkl", node.numbers(), n, what, q_direction), True
     raise node.error(
         f"is called {key!r} in {unit or 'no unit'}, which does not say what it measures. Known are h, k, l, [H,H,0] "
         "and the like, Q in 1/Å for a powder, and energy in meV; for another direction give q_direction, the "
@@ -141,8 +166,8 @@ def _axis(group: Node, key: str, n: int, q_direction: np.ndarray | None) -> Axis
     )
 
 
-def _variances(group: Node, signal: Node) -> np.ndarray | None:
-    """Squares of the standard deviations, by any of the names that NeXus has had for these."""
+def _sigma(group: Node, signal: Node, errors: str) -> tuple[np.ndarray | None, list[str]]:
+    """Standard deviations, by any of the names that NeXus has had for these, and what was assumed of them."""
     own = signal.path.rsplit("/", 1)[-1]
     named = [signal.attribute("uncertainties"), group.attribute(f"{own}_errors")]
     for key in [*named, f"{own}_errors", f"{own}_error", "errors", "error", "uncertainties"]:
@@ -151,9 +176,12 @@ def _variances(group: Node, signal: Node) -> np.ndarray | None:
             continue
         if node.shape != signal.shape:
             raise node.error(f"has the shape {node.shape} where the signal has {signal.shape}")
-        sigma = node.numbers()
-        if negative := int(np.sum(sigma < 0)):
-            raise node.error(f"has {negative} negative standard deviations")
-        with np.errstate(over="ignore"):
-            return sigma**2
-    return None
+        stored = node.numbers()
+        if negative := int(np.sum(stored < 0)):
+            raise node.error(
+                f"has {negative} negative {'variances' if errors == 'variance' else 'standard deviations'}"
+            )
+        sigma, said = standard(stored, errors, key)
+        return sigma, [said]
+    chosen("errors", errors)
+    return None, []

@@ -5,17 +5,25 @@ Source: Mantid, algorithms SaveNXSPE and LoadNXSPE; Horace, nxspe files.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import scipp as sc
 
-from insiren.data.files.axes import Vector, axis, scalar
-from insiren.data.files.hints import how
+from insiren.data.files.axes import Vector, axis, resized, said_of_bins, scalar
+from insiren.data.files.hints import chosen, how
 from insiren.data.files.histogram import LARGEST, described
 from insiren.data.files.orientation import as_text, orientation, reciprocal
 from insiren.data.files.powder import powder_map
-from insiren.data.files.scattering import Detectors, Pixels, crystal, modulus, wavenumbers
+from insiren.data.files.scattering import (
+    Detectors,
+    Pixels,
+    crystal,
+    modulus,
+    said_of_dark,
+    said_of_kf_over_ki,
+    without_kf_over_ki,
+)
 from insiren.data.files.tree import Node
 from insiren.data.spectrum import point_list
 from insiren.errors import DataError
@@ -50,6 +58,9 @@ def read_nxspe(
     u: Vector | None = None,
     v: Vector | None = None,
     psi: float | None = None,
+    kf_over_ki: str | None = None,
+    zeros: str | None = None,
+    bins: str | None = None,
 ) -> list[sc.DataArray]:
     """A powder's map of |Q| and energy, or every pixel of a single crystal as a point.
 
@@ -64,13 +75,19 @@ def read_nxspe(
         u: r.l.u. along k_i at ψ = 0.
         v: r.l.u. of another direction of the horizontal plane.
         psi: angle of u from k_i in degrees, anticlockwise seen from above, in place of the file's.
+        kf_over_ki: whether that factor is "divided" out of the intensities or "contained" in them, in place of
+            what the file says.
+        zeros: what detectors of nothing but 0 and bins without neutrons are, "missing" or "measured"; by
+            default the first are missing, the others measured.
+        bins: see `axes.resized`.
 
     Raises:
         DataError: the file lacks something, contradicts itself, or holds no measurement.
     """
     entry = _entry(root)
     assert entry is not None
-    pixels = _pixels(entry, name, Ei, geometry)
+    meant = zeros and chosen("zeros", zeros)
+    pixels = _pixels(entry, name, _Told(Ei, geometry, kf_over_ki and chosen("kf_over_ki", kf_over_ki), meant, bins))
     orienting = {"lattice": lattice, "u": u, "v": v}
     lacking = [key for key, given in orienting.items() if given is None]
     if lattice is not None and u is not None and v is not None:
@@ -86,16 +103,27 @@ def read_nxspe(
             raise DataError(f"{name}: psi = {psi} orients a crystal. Give {how(*orienting)} too.")
         angle = "" if np.isnan(pixels.psi) else f" (psi = {pixels.psi:g}°)"
         pixels.assumed.append(f"a powder{angle}; --lattice, --u and --v (and --psi) make it a single crystal")
-        data = powder_map(name, pixels, modulus(name, pixels.detectors, pixels.energy.centres), q_step)
+        Q = modulus(name, pixels.detectors, pixels.energy.centres)
+        data = powder_map(name, pixels, Q, q_step, meant or "measured")
     facts: dict[str, float | str] = {}
     if not pixels.detectors.indirect:
         facts["Ei"] = float(pixels.detectors.fixed[0])
     if lattice is not None:
         facts["lattice"] = as_text(lattice)
-    return [described(data, pixels.assumed, facts)]
+    return [described(data, pixels.assumed, facts, pixels.noted)]
 
 
-def _pixels(entry: Node, name: str, Ei: float | None, geometry: str | None) -> Pixels:
+class _Told(NamedTuple):
+    """What the user says; see `read_nxspe`."""
+
+    Ei: float | None
+    geometry: str | None
+    kf_over_ki: str | None
+    zeros: str | None
+    bins: str | None
+
+
+def _pixels(entry: Node, name: str, told: _Told) -> Pixels:
     data, info = entry.need("data"), entry.need("NXSPE_info")
     signal, errors = data.need("data"), data.need("error")
     if len(signal.shape) != 2 or errors.shape != signal.shape:
@@ -103,42 +131,58 @@ def _pixels(entry: Node, name: str, Ei: float | None, geometry: str | None) -> P
             f"has the shape {signal.shape} and its errors {errors.shape}; (detectors, energies) is needed"
         )
     n, w = signal.shape
-    energy = axis("energy", "energy", data.need("energy").numbers(), w, f"{entry.file}: energy")
+    stored = axis("energy", "energy", data.need("energy").numbers(), w, f"{entry.file}: energy")
+    energy, assumed = resized(stored, told.bins), said_of_bins(stored, told.bins)
     intensity, sigma = signal.numbers(LARGEST), errors.numbers(LARGEST)
-    missing = _off(intensity, sigma)
-    assumed = [] if energy.widths is not None else ["the file gives centres of the energy bins, not their edges"]
-    if off := int(missing.all(axis=1).sum()):
-        assumed.append(f"{off} of {n} detectors were off, or behind nothing (all zero)")
+    bad, dark = _off(intensity, sigma)
+    assumed += said_of_dark(int(dark.sum()), n, told.zeros)
+    masked = int(bad.all(axis=1).sum())
+    noted = [f"{masked} of {n} detectors are masked (NaN, or −10¹⁰ and below)"] if masked else []
+    missing = bad | (dark[:, None] & (told.zeros != "measured"))
     polar, azimuthal = (data.need(key).numbers().ravel() for key in ("polar", "azimuthal"))
     if polar.shape != (n,) or azimuthal.shape != (n,) or not np.isfinite([polar, azimuthal]).all():
         raise data.error(
             f"has {polar.size} polar and {azimuthal.size} azimuthal angles for {n} detectors, or some that are "
             "not finite"
         )
-    fixed, indirect = _fixed(info, name, n, Ei, geometry)
+    fixed, indirect = _fixed(info, name, n, told.Ei, told.geometry)
+    if indirect and told.geometry is None:
+        assumed.append("the final energy is fixed, as every detector has its own; --hint geometry=direct changes it")
     detectors = Detectors(polar, azimuthal, fixed, indirect)
+    contained, said = _kf_over_ki(info, told.kf_over_ki)
+    with np.errstate(all="ignore"):
+        kept = (np.where(missing, 0.0, one) for one in (intensity, sigma))
+        intensity, sigma = without_kf_over_ki(name, detectors, energy.centres, contained, *kept)
+        variance = sigma**2
+    return Pixels(detectors, energy, intensity, variance, missing, _psi(info), [*assumed, *said], noted)
+
+
+def _kf_over_ki(info: Node, given: str | None) -> tuple[bool, list[str]]:
+    """Whether the factor is still in the intensities, and what was assumed about it."""
+    if given is not None:
+        return given == "contained", [said_of_kf_over_ki(given == "contained", "as asked for")]
     scaling = info.get("ki_over_kf_scaling")
-    if scaling is not None and scaling.number() == 0:
-        ki, kf = wavenumbers(name, detectors, energy.centres)
-        intensity, sigma = intensity * ki / kf, sigma * ki / kf
-        assumed.append("the file holds intensities without the factor ki/kf, and they were multiplied by it")
-    elif scaling is None:
-        assumed.append("the factor ki/kf is contained in the intensities (the file does not say)")
+    if scaling is None:
+        return False, [said_of_kf_over_ki(False, "the file does not say")]
+    contained = scaling.number() == 0
+    return contained, [said_of_kf_over_ki(contained, "as ki_over_kf_scaling says")] if contained else []
+
+
+def _psi(info: Node) -> float:
+    """The angle in degrees, NaN where the file does not know, which is asked for where it is needed."""
     psi = info.get("psi")
     angle = float(psi.numbers().ravel()[0]) if psi is not None and psi.is_numeric and 0 not in psi.shape else np.nan
-    angle = angle if np.isfinite(angle) else np.nan  # which is asked for where it is needed
-    with np.errstate(over="ignore"):
-        variance = np.where(missing, 0.0, sigma) ** 2
-    return Pixels(detectors, energy, np.where(missing, 0.0, intensity), variance, missing, angle, assumed)
+    return angle if np.isfinite(angle) else np.nan
 
 
-def _off(intensity: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-    """Pixels that were not measured: of masked detectors, of numbers that are none, of rows that are all zero."""
+def _off(intensity: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels of masked detectors or of numbers that are none, (n, w), and detectors that are all zero, (n,)."""
     with np.errstate(invalid="ignore"):
         bad = ~np.isfinite(intensity) | (intensity <= NOTHING) | ~np.isfinite(sigma) | (sigma < 0)
     empty = ~np.any((intensity != 0) & ~bad, axis=1) & ~np.any((sigma != 0) & ~bad, axis=1)
     # Mantid masks a whole spectrum where its first bin is bad.
-    return bad | (bad[:, :1] if bad.shape[1] else bad) | empty[:, None]
+    bad |= bad[:, :1] if bad.shape[1] else bad
+    return bad, empty & ~bad.all(axis=1)
 
 
 def _fixed(info: Node, name: str, n: int, Ei: float | None, geometry: str | None) -> tuple[np.ndarray, bool]:
@@ -161,7 +205,7 @@ def _crystal(name: str, pixels: Pixels, lattice: Vector, u: Vector, v: Vector, p
     angle = pixels.psi if psi is None else scalar(name, "psi", psi)
     if np.isnan(angle):
         raise DataError(f"{name}: the file does not say the angle of the crystal. Give psi, in degrees: {how('psi')}.")
-    pixels.assumed.append(f"u lies at psi = {angle:g}° from ki, anticlockwise seen from above")
+    pixels.assumed.append(f"u lies at psi = {angle:g}° from ki, anticlockwise seen from above; --psi changes it")
     B = reciprocal(name, lattice)
     omega = pixels.energy.centres
     hkl = crystal(name, pixels.detectors, omega, B, orientation(name, B, u, v), angle)

@@ -6,6 +6,7 @@ import numpy as np
 import scipp as sc
 
 from insiren.data.files.axes import scalar
+from insiren.data.files.hints import otherwise
 from insiren.data.files.scattering import Pixels
 from insiren.data.spectrum import image
 from insiren.errors import DataError
@@ -14,19 +15,20 @@ from insiren.forward import Bins
 MOST = 10_000  # bins in |Q|; a step that gives more is a slip of the pen
 
 
-def powder_map(name: str, pixels: Pixels, Q: np.ndarray, step: float | None) -> sc.DataArray:
+def powder_map(name: str, pixels: Pixels, Q: np.ndarray, step: float | None, zeros: str = "measured") -> sc.DataArray:
     """The mean intensity of the detectors in each bin of |Q|, at each energy transfer.
 
     All detectors of a bin count alike: weights from their own errors would pull the mean down, since
     few counts have small errors. σ² of a mean of n is Σσ²/n². A bin in which nobody caught anything has
-    the error of one neutron, whose worth at that energy is the geometric mean of σ²/I. A bin into which
-    no detector looks is missing.
+    the error of one neutron, whose worth at that energy is the geometric mean of σ²/I, unless the user
+    says that it was not measured. A bin into which no detector looks is missing.
 
     Args:
         name: of the data set.
         pixels: of the file; what was assumed is added to.
         Q: |Q| of each pixel in 1/Å, shape (n, w).
         step: width of the bins in 1/Å, or None for a sensible one.
+        zeros: what a bin is in which nobody caught anything, "measured" or "missing".
 
     Returns:
         An image with the number of detectors in each bin as the coordinate `detectors`.
@@ -60,14 +62,15 @@ def powder_map(name: str, pixels: Pixels, Q: np.ndarray, step: float | None) -> 
         empty = (n > 0) & (variance == 0)
         variance = np.where(empty, (_worth(pixels) / n) ** 2, variance)
     if empty.any():
+        what = "their σ is what one neutron is worth, the geometric mean of σ²/I at their energy"
         pixels.assumed.append(
-            f"{int(empty.sum())} bins had σ = 0, as where nothing is caught: their σ is what one neutron is worth, "
-            "the geometric mean of σ²/I at their energy"
+            f"{int(empty.sum())} bins had σ = 0, as where nothing is caught: "
+            f"{what if zeros == 'measured' else 'they are missing'}; {otherwise('zeros', zeros)} changes it"
         )
     centres = (first + np.arange(bins) + 0.5) * step
     around = Bins(Q_abs=step, omega=pixels.energy.width)
     # An error that even the worth of a neutron does not give is not known.
-    unknown = (n == 0) | ~np.isfinite(mean) | ~np.isfinite(variance)
+    unknown = (n == 0) | (empty & (zeros == "missing")) | ~np.isfinite(mean) | ~np.isfinite(variance)
     sigma = np.sqrt(np.where(unknown, 0.0, variance))
     mean = np.where(unknown, np.nan, mean)
     data = image(name, None, pixels.energy.centres, mean, sigma, Q_abs=centres, bins=around, missing=unknown)

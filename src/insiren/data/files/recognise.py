@@ -8,6 +8,7 @@ import scipp as sc
 from insiren.data.adopt import adopt
 from insiren.data.files.axes import Axis, Place, Vector, Where, axis, vector
 from insiren.data.files.axis_names import Meaning, is_inverse_angstrom, meaning
+from insiren.data.files.errors import without_errors
 from insiren.data.files.hints import how
 from insiren.data.files.histogram import Image, described
 from insiren.data.peaks import checked_peaks, is_peaks
@@ -17,7 +18,13 @@ from insiren.errors import DataError
 CARRIED = ("Ei", "lattice", "sigma_floor", "sigma_max")  # scalars that keep their meaning
 
 
-def recognised(data: sc.DataArray, q_direction: Vector | None, place: Place) -> sc.DataArray:
+def recognised(
+    data: sc.DataArray,
+    q_direction: Vector | None,
+    place: Place,
+    bins: str | None = None,
+    sigma: float | None = None,
+) -> sc.DataArray:
     """The array itself where it is a spectrum or a list of peaks already, else a spectrum of its values.
 
     Every dimension must have one coordinate that says by name and unit what it measures; scalar
@@ -28,6 +35,8 @@ def recognised(data: sc.DataArray, q_direction: Vector | None, place: Place) -> 
         data: any labelled array.
         q_direction: r.l.u. of one unit along the axis in Q, where its name does not say.
         place: what the user says where the coordinates do not.
+        bins: see `axes.resized`; not for what is a spectrum already, whose bins are known.
+        sigma: standard deviation of every pixel, where the array has no variances.
 
     Raises:
         DataError: a dimension has no such coordinate, or nothing was measured.
@@ -37,23 +46,45 @@ def recognised(data: sc.DataArray, q_direction: Vector | None, place: Place) -> 
     if _is_spectrum(data):
         if left_out(data).all():
             raise DataError(f"{data.name}: all {data.size} cells are masked or missing, so that nothing was measured.")
-        return adopt(data)
+        return _with_errors(adopt(data), sigma)
     if not 1 <= data.ndim <= 4:
         raise DataError(f"{data.name} has {data.ndim} dimensions where 1 to 4 of wavevector and energy make sense.")
-    axes = [_axis(data, dim, q_direction) for dim in data.dims]
-    where = Where(data.name, axes, _place(data, axes, place))
+    found = [_axis(data, dim, q_direction) for dim in data.dims]
+    axes = [a for a, _ in found]
+    where = Where(data.name, axes, _place(data, axes, place), bins)
     values = np.asarray(data.values, float)
     variances = None if data.variances is None else np.asarray(data.variances, float)
     target, whole = Image(data.name, where, variances is not None), tuple(slice(0, n) for n in data.shape)
     target.fill(whole, values, variances, np.isnan(values))
     for name, mask in data.masks.items():
         target.mask(name if name != "missing" else "masked", whole, sc.broadcast(mask, sizes=data.sizes).values != 0)
-    said = [f"dimension {dim} is {_said(a)}" for dim, a in zip(data.dims, axes, strict=True)]
-    result = described(target.finished(), [*where.assumed, *said], {})
+    assumed, noted = list(where.assumed), []
+    for dim, (a, asked) in zip(data.dims, found, strict=True):
+        if asked:
+            assumed.append(f"dimension {dim} is {_said(a)}, as --q-direction says")
+        else:
+            noted.append(f"dimension {dim} is {_said(a)}")
+    result = target.finished()
+    if variances is None:
+        assumed.append(without_errors(result, sigma, "the array has no variances"))
+    result = _with_errors(described(result, assumed, {}, noted), None if variances is None else sigma)
     for key in CARRIED:
         if key in data.coords and data.coords[key].ndim == 0:
             result.coords[key] = data.coords[key]
     return result
+
+
+def _with_errors(data: sc.DataArray, sigma: float | None) -> sc.DataArray:
+    """A spectrum with the σ that the user says, where it has none."""
+    if sigma is None:
+        return data
+    if data.variances is not None:
+        raise DataError(f"{data.name} has variances, which sigma = {sigma!r} contradicts. Leave it out.")
+    data = data.copy()
+    said = without_errors(data, sigma, "the array has no variances")
+    before = [str(data.coords["assumed"].value)] if "assumed" in data.coords and not data.coords["assumed"].ndim else []
+    data.coords["assumed"] = sc.scalar("\n".join([*before, said]))
+    return data
 
 
 def _is_spectrum(data: sc.DataArray) -> bool:
@@ -74,7 +105,8 @@ def _meaning(name: str, coord: sc.Variable) -> Meaning | None:
     return meaning(name, "" if coord.unit is None else str(coord.unit))
 
 
-def _axis(data: sc.DataArray, dim: str, q_direction: Vector | None) -> Axis:
+def _axis(data: sc.DataArray, dim: str, q_direction: Vector | None) -> tuple[Axis, bool]:
+    """The axis, and whether its direction is the user's."""
     n = data.sizes[dim]
     along = {
         name: coord
@@ -87,12 +119,13 @@ def _axis(data: sc.DataArray, dim: str, q_direction: Vector | None) -> Axis:
     if name is not None:
         found = known[name]
         values = np.asarray(along[name].values, float) * found.factor
-        return axis(name, found.kind, values, n, f"{data.name}: coordinate {name}", found.direction)
+        return axis(name, found.kind, values, n, f"{data.name}: coordinate {name}", found.direction), False
     plain = {name: c for name, c in along.items() if not is_inverse_angstrom(str(c.unit))}
     if q_direction is not None and (dim in plain or len(plain) == 1):
         name = dim if dim in plain else next(iter(plain))
         direction = vector(data.name, "q_direction", q_direction)
-        return axis(name, "hkl", np.asarray(along[name].values, float), n, f"{data.name}: coordinate {name}", direction)
+        values = np.asarray(along[name].values, float)
+        return axis(name, "hkl", values, n, f"{data.name}: coordinate {name}", direction), True
     there = ", ".join(f"{name} in {coord.unit}" for name, coord in along.items()) or "none"
     raise DataError(
         f"{data.name}: no one coordinate says what the dimension {dim!r} measures (there are: {there}). It needs h, k "

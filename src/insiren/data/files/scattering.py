@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from insiren.data.files.axes import Axis
-from insiren.data.files.hints import how
+from insiren.data.files.hints import how, otherwise
 from insiren.errors import DataError
 
 # E = ħ²k²/2m in meV for k in 1/Å. Source: CODATA 2018.
@@ -40,7 +40,8 @@ class Pixels(NamedTuple):
         variance: likewise, squared.
         missing: pixels that were off, shape (n, w).
         psi: in degrees, NaN where the file does not know.
-        assumed: a sentence each.
+        assumed: a sentence each, with the option that overrides it.
+        noted: what else was found, a sentence each.
     """
 
     detectors: Detectors
@@ -50,6 +51,7 @@ class Pixels(NamedTuple):
     missing: np.ndarray
     psi: float
     assumed: list[str]
+    noted: list[str]
 
 
 def wavenumbers(name: str, detectors: Detectors, omega: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -74,6 +76,42 @@ def wavenumbers(name: str, detectors: Detectors, omega: np.ndarray) -> tuple[np.
         )
     k_fixed, k_other = np.sqrt(fixed / MEV), np.sqrt(other / MEV)
     return (k_other, k_fixed) if detectors.indirect else (k_fixed, k_other)
+
+
+def without_kf_over_ki(
+    name: str, detectors: Detectors, omega: np.ndarray, contained: bool, *intensities: np.ndarray
+) -> list[np.ndarray]:
+    """Intensities or their errors, shape (n, w), without the factor kf/ki of the cross section.
+
+    Args:
+        name: of the data set, for errors.
+        detectors: n of them.
+        omega: energy transfer in meV, shape (w,).
+        contained: whether the factor is still in them.
+        intensities: as the file has them.
+    """
+    if not contained:
+        return list(intensities)
+    ki, kf = wavenumbers(name, detectors, omega)
+    return [one * ki / kf for one in intensities]
+
+
+def said_of_kf_over_ki(contained: bool, by: str) -> str:
+    """How the factor kf/ki was taken, who says so, and the option that changes it."""
+    what = (
+        "was in the intensities, which were multiplied by ki/kf" if contained else "is divided out of the intensities"
+    )
+    return (
+        f"the factor kf/ki {what} ({by}); {otherwise('kf_over_ki', 'contained' if contained else 'divided')} changes it"
+    )
+
+
+def said_of_dark(dark: int, n: int, zeros: str | None) -> list[str]:
+    """How detectors were taken that hold nothing but zeros, and the option that changes it."""
+    if not dark:
+        return []
+    what = "counted and caught nothing" if zeros == "measured" else "were off, or behind nothing"
+    return [f"{dark} of {n} detectors {what} (all zero); {otherwise('zeros', zeros or 'missing')} changes it"]
 
 
 def modulus(name: str, detectors: Detectors, omega: np.ndarray) -> np.ndarray:

@@ -34,6 +34,8 @@ def read_scipp(
     q_direction: Vector | None = None,
     Q_abs: float | None = None,
     energy: float | None = None,
+    bins: str | None = None,
+    sigma: float | None = None,
 ) -> list[sc.DataArray]:
     """Every data array of a file.
 
@@ -44,6 +46,8 @@ def read_scipp(
         q_direction: r.l.u. of one unit along the axis in Q, where its name does not say.
         Q_abs: |Q| in 1/Å of a powder's cut in energy.
         energy: energy transfer in meV of a cut in Q.
+        bins: see `axes.resized`.
+        sigma: standard deviation of every pixel of arrays without variances.
 
     Raises:
         DataError: it holds none, or one with coordinates that say nothing.
@@ -52,7 +56,9 @@ def read_scipp(
     arrays = list(_arrays(root, root.attribute("name") or name, DEPTH))
     if not arrays:
         raise root.error(f"was written by scipp and holds a {root.attribute('scipp-type')}, but no data array")
-    return [recognised(_array(node, coords, called), q_direction, place) for called, node, coords in arrays]
+    return [
+        recognised(_array(node, coords, called), q_direction, place, bins, sigma) for called, node, coords in arrays
+    ]
 
 
 def _arrays(node: Node, name: str, depth: int) -> Iterator[tuple[str, Node, Node]]:

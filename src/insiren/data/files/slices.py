@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import scipp as sc
 
-from insiren.data.files.hints import EXAMPLES, lacking, vector
+from insiren.data.files.errors import standard
+from insiren.data.files.hints import EXAMPLES, chosen, lacking, vector
 from insiren.data.files.projection import parse
 from insiren.data.files.table import filled_zeros, laid_out
 from insiren.data.files.text import head, lines, numbers
@@ -34,7 +35,14 @@ def is_slice(path: Path) -> bool:
     return any(_HEADER.match(line) for line in head(path) if line.startswith("#"))
 
 
-def read_slice(path: Path, q_origin: Any = None, energy: Any = None, lattice: Any = None) -> list[sc.DataArray]:
+def read_slice(
+    path: Path,
+    q_origin: Any = None,
+    energy: Any = None,
+    lattice: Any = None,
+    errors: Any = "sigma",
+    zeros: Any = "measured",
+) -> list[sc.DataArray]:
     """The one data set of a slice in text.
 
     Args:
@@ -43,6 +51,8 @@ def read_slice(path: Path, q_origin: Any = None, energy: Any = None, lattice: An
             printed; by default (0, 0, 0).
         energy: energy transfer in meV of a slice without an axis of energy.
         lattice: a, b, c in Å and alpha, beta, gamma in degrees, where the header has none.
+        errors: what the second column holds, "sigma" or "variance".
+        zeros: what a bin of 0 ± 0 is, "measured" or "missing".
 
     Raises:
         DataError: an axis means nothing, a line is damaged, rows are missing, or there is no energy.
@@ -55,10 +65,11 @@ def read_slice(path: Path, q_origin: Any = None, energy: Any = None, lattice: An
         raise DataError(f"{path}: {bad} coordinates are not finite; only intensities and errors may be missing.")
     place, energies, assumed = _coordinates(path, axes, rows[:, 2:], q_origin, energy)
     intensity = np.where(np.isnan(rows[:, 1]), np.nan, rows[:, 0])
-    sigma, said = filled_zeros(intensity, np.where(np.isnan(intensity), 0.0, rows[:, 1]), energies)
+    sigma, about = standard(np.where(np.isnan(intensity), 0.0, rows[:, 1]), errors, "the second column")
+    intensity, sigma, said = filled_zeros(intensity, sigma, energies, chosen("zeros", zeros))
     if lattice is not None:
         details["lattice"] = vector("lattice", lattice, 6).tolist()
-    details["assumed"] = [*assumed, "the second column is the standard deviation; nan is not measured", *said]
+    details["assumed"] = [*assumed, about, *said]
     return [laid_out(path.stem, place, energies, intensity, sigma, details)]
 
 

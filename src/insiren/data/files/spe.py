@@ -16,11 +16,18 @@ from typing import Any
 import numpy as np
 import scipp as sc
 
-from insiren.data.files.axes import axis
-from insiren.data.files.hints import lacking, positive
+from insiren.data.files.axes import axis, resized, said_of_bins
+from insiren.data.files.hints import EXAMPLES, chosen, lacking, positive
 from insiren.data.files.histogram import described
 from insiren.data.files.powder import powder_map
-from insiren.data.files.scattering import Detectors, Pixels, modulus
+from insiren.data.files.scattering import (
+    Detectors,
+    Pixels,
+    modulus,
+    said_of_dark,
+    said_of_kf_over_ki,
+    without_kf_over_ki,
+)
 from insiren.data.files.text import MAX_BYTES, MAX_LINE, head, inside, lines, numbers
 from insiren.errors import DataError
 
@@ -35,7 +42,15 @@ def is_spe(path: Path) -> bool:
     return len(first) == 2 and bool(re.fullmatch(r"\s*\d+\s+\d+\s*", first[0])) and first[1].startswith("###")
 
 
-def read_spe(path: Path, Ei: Any = None, par: Any = None, q_step: Any = None) -> list[sc.DataArray]:
+def read_spe(
+    path: Path,
+    Ei: Any = None,
+    par: Any = None,
+    q_step: Any = None,
+    kf_over_ki: Any = "divided",
+    zeros: Any = None,
+    bins: Any = None,
+) -> list[sc.DataArray]:
     """The map of |Q| and energy of a powder.
 
     Args:
@@ -43,6 +58,10 @@ def read_spe(path: Path, Ei: Any = None, par: Any = None, q_step: Any = None) ->
         Ei: incident energy in meV, which the file does not know.
         par: path of the .par; by default the one of the same name, or the only one beside it.
         q_step: width of the bins in |Q|, 1/Å; by default twice the distance of neighbouring detectors.
+        kf_over_ki: whether that factor is "divided" out of the intensities or "contained" in them.
+        zeros: what detectors of nothing but 0 and bins without neutrons are, "missing" or "measured"; by
+            default the first are missing, the others measured.
+        bins: see `axes.resized`.
 
     Raises:
         DataError: Ei or the .par is lacking, a file is damaged, or nothing was measured.
@@ -56,21 +75,29 @@ def read_spe(path: Path, Ei: Any = None, par: Any = None, q_step: Any = None) ->
     polar = _polar(par_file, len(intensity))
     with np.errstate(invalid="ignore"):
         there = np.isfinite(intensity) & (intensity > NOTHING) & np.isfinite(sigma) & (sigma >= 0)
-    there &= np.any((intensity != 0) & there, axis=1, keepdims=True)  # a detector behind nothing is all zero
-    dark = int(np.sum(~there.any(axis=1)))
+    meant, contained = zeros and chosen("zeros", zeros), chosen("kf_over_ki", kf_over_ki) == "contained"
+    dark = there.any(axis=1) & ~np.any((intensity != 0) & there, axis=1)
+    there &= ~dark[:, None] | (meant == "measured")
+    stored = axis("energy", "energy", edges, intensity.shape[1], f"{path}: energy")
+    energy = resized(stored, bins)
     assumed = [
-        f"detectors from {par_file.name}; --hint par=FILE changes it",
-        f"Ei is {incident:g} meV, and the factor ki/kf is contained in the intensities",
-        "a powder, whose crystals point everywhere",
-        *([f"{dark} of {len(there)} detectors were off (−1e30), or behind nothing (all zero)"] if dark else []),
+        f"detectors from {par_file.name}; {EXAMPLES['par'][0]} changes it",
+        f"Ei is {incident:g} meV, as --Ei says",
+        said_of_kf_over_ki(contained, "the file does not say"),
+        "a powder, whose crystals point everywhere; for a crystal convert it to NXSPE and give --lattice, --u and --v",
+        *said_of_bins(stored, bins),
+        *said_of_dark(int(dark.sum()), len(dark), meant),
     ]
+    off = int(np.sum(~there.any(axis=1) & ~dark))
+    noted = [f"{off} of {len(there)} detectors are masked (−1e30 or NaN)"] if off else []
     # The map needs no azimuth.
     detectors = Detectors(polar, np.zeros(len(polar)), np.full(len(polar), incident), False)
-    energy = axis("energy", "energy", edges, intensity.shape[1], f"{path}: energy")
-    variance = np.where(there, sigma, 0.0) ** 2
-    pixels = Pixels(detectors, energy, np.where(there, intensity, 0.0), variance, ~there, np.nan, assumed)
-    data = powder_map(path.stem, pixels, modulus(path.stem, detectors, energy.centres), step)
-    return [described(data, pixels.assumed, {"Ei": incident})]
+    kept = (np.where(there, one, 0.0) for one in (intensity, sigma))
+    intensity, sigma = without_kf_over_ki(path.stem, detectors, energy.centres, contained, *kept)
+    pixels = Pixels(detectors, energy, intensity, sigma**2, ~there, np.nan, assumed, noted)
+    Q = modulus(path.stem, detectors, energy.centres)
+    data = powder_map(path.stem, pixels, Q, step, meant or "measured")
+    return [described(data, pixels.assumed, {"Ei": incident}, pixels.noted)]
 
 
 def _blocks(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

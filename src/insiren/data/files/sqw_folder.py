@@ -17,6 +17,8 @@ from pathlib import Path
 import numpy as np
 import scipp as sc
 
+from insiren.data.files.errors import standard
+from insiren.data.files.hints import chosen, otherwise
 from insiren.data.files.text import inside, lines
 from insiren.data.spectrum import image
 from insiren.errors import DataError
@@ -26,7 +28,6 @@ from insiren.errors import DataError
 SIGMA_FLOOR = 0.03
 SIGMA_MAX = 5.0
 
-ZEROS = ("missing", "measured")
 # Which file endings hold the intensities of a variant, the first that exists. Only paths with a gap have a
 # `corr` file; the others have nothing to fill, so theirs is `woBG`.
 VARIANTS = {"raw": ("",), "woBG": ("_woBG",), "corr": ("_woBG_corr", "_corr", "_woBG")}
@@ -37,27 +38,29 @@ def is_sqw_folder(path: Path) -> bool:
     return path.is_dir() and any(path.glob("Sqw_*.csv"))
 
 
-def read_sqw_folder(folder: Path, variant: str = "raw", zeros: str = "missing") -> list[sc.DataArray]:
+def read_sqw_folder(
+    folder: Path, variant: str = "raw", zeros: str = "missing", errors: str = "sigma"
+) -> list[sc.DataArray]:
     """Every data set of the folder, in the order of the names.
 
     Args:
         folder: holds the files.
         variant: "raw", "woBG" (a background removed) or "corr" (gaps filled, too; still masked).
         zeros: what exactly 0 in the raw file is, "missing" or "measured".
+        errors: what the Err files hold, "sigma" or "variance".
 
     Raises:
         DataError: a file that belongs to a data set is missing or damaged, or shapes disagree.
     """
     if variant not in VARIANTS:
         raise DataError(f"There is no variant {variant!r}; choose one of {', '.join(VARIANTS)}.")
-    if zeros not in ZEROS:
-        raise DataError(f"zeros = {zeros!r} is neither of {', '.join(ZEROS)}.")
+    chosen("zeros", zeros)
     stems = (file.stem.removeprefix("Sqw_") for file in folder.glob("Sqw_*.csv"))
     names = sorted({re.sub(r"(_woBG|_corr|_temp)+$", "", stem) for stem in stems})
-    return [_data_set(folder, name, variant, zeros) for name in names]
+    return [_data_set(folder, name, variant, zeros, errors) for name in names]
 
 
-def _data_set(folder: Path, name: str, variant: str, meaning: str) -> sc.DataArray:
+def _data_set(folder: Path, name: str, variant: str, meaning: str, errors: str) -> sc.DataArray:
     raw_file = _first(folder, name, [f"Sqw_{name}.csv"])
     sqw_file = _first(folder, name, [f"Sqw_{name}{ending}.csv" for ending in VARIANTS[variant]])
     q_file, err_file = (
@@ -75,19 +78,20 @@ def _data_set(folder: Path, name: str, variant: str, meaning: str) -> sc.DataArr
             file, matrix, needed, f"a row for each energy of {e_file.name}, a column for each of {q_file.name}"
         )
     zeros = raw == 0
+    sigma, said = standard(err, errors, err_file.name)
     return image(
         name,
         hkl.T,
         omega[:, 0],
         sqw.T,
-        err.T,
+        sigma.T,
         missing=((zeros & (meaning == "missing")) | np.isnan(raw) | np.isnan(sqw)).T,
         assumed=[
             f"intensities from {sqw_file.name}, wavevectors from {q_file.name}, energies from {e_file.name}; "
             f"--hint variant={' or '.join(v for v in VARIANTS if v != variant)} takes other intensities",
-            f"errors from {err_file.name} are standard deviations",
+            said,
             f"exactly 0 in {raw_file.name} means {'not ' if meaning == 'missing' else ''}measured: {int(zeros.sum())} "
-            f"pixels of {raw.size}; --hint zeros={'measured' if meaning == 'missing' else 'missing'} changes it",
+            f"pixels of {raw.size}; {otherwise('zeros', meaning)} changes it",
         ],
         sigma_floor=SIGMA_FLOOR,
         sigma_max=SIGMA_MAX,

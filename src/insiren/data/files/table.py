@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import scipp as sc
 
+from insiren.data.files.hints import otherwise
 from insiren.data.spectrum import Details, image, point_list
 
 
@@ -54,27 +55,60 @@ def _grid(place: np.ndarray, omega: np.ndarray) -> np.ndarray | None:
     return None if np.any(order < 0) else order.reshape(len(first), len(energies))
 
 
-def filled_zeros(intensity: np.ndarray, sigma: np.ndarray, omega: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """The standard deviations with those of 0 ± 0 replaced by that of one neutron, and what was assumed.
+def filled_zeros(
+    intensity: np.ndarray, sigma: np.ndarray, omega: np.ndarray, zeros: str = "measured"
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Intensities and standard deviations with sense made of 0 ± 0, and what was assumed.
 
     A pixel that was covered but caught nothing is printed as 0 ± 0. It is evidence that nothing is there,
-    with the error of one neutron, which is worth the geometric mean of σ²/I at its energy.
+    with the error of one neutron, which is worth the geometric mean of σ²/I at its energy; unless the user
+    says that such pixels were not measured.
 
     Args:
         intensity: shape (d,); NaN is missing.
         sigma: standard deviations, shape (d,).
         omega: energies, shape (d,).
+        zeros: "measured" or "missing".
     """
     empty, seen = (intensity == 0) & (sigma == 0), (intensity > 0) & (sigma > 0)
-    if not empty.any() or not seen.any():
-        return sigma, []
+    if not empty.any():
+        return intensity, sigma, []
+    count, change = int(empty.sum()), otherwise("zeros", zeros)
+    if zeros == "missing":
+        return np.where(empty, np.nan, intensity), sigma, [f"{count} pixels of 0 ± 0 are missing; {change} changes it"]
+    if not seen.any():
+        return intensity, sigma, [f"{count} pixels of 0 ± 0 were measured without an error; {change} leaves them out"]
     energies, row = np.unique(omega, return_inverse=True)
     logs = np.log(sigma[seen] ** 2 / intensity[seen])
     number = np.bincount(row[seen], minlength=len(energies))
     each = np.bincount(row[seen], logs, minlength=len(energies))
     worth = np.exp(np.where(number > 0, each / np.maximum(number, 1), logs.mean()))
     said = (
-        f"{int(empty.sum())} pixels of 0 ± 0 were covered and caught nothing: their σ is what one neutron is worth, "
-        "the geometric mean of σ²/I at their energy; mask them if they were not measured"
+        f"{count} pixels of 0 ± 0 were covered and caught nothing: their σ is what one neutron is worth, the "
+        f"geometric mean of σ²/I at their energy; {change} leaves them out"
     )
-    return np.where(empty, worth[row], sigma), [said]
+    return intensity, np.where(empty, worth[row], sigma), [said]
+
+
+def empty_bins(
+    intensity: np.ndarray, sigma: np.ndarray, omega: np.ndarray, npix: np.ndarray, zeros: str | None
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """The same for the bins of a histogram that knows how many pixels fell into each.
+
+    Args:
+        intensity: shape (q, w); NaN is missing.
+        sigma: standard deviations, likewise.
+        omega: energies, shape (w,).
+        npix: number of pixels, shape (q, w).
+        zeros: "measured" or "missing" for bins without pixels and bins of 0 ± 0 alike; None: the first are
+            missing, the others measured.
+    """
+    none, said = npix == 0, []
+    meant = zeros or "missing"
+    intensity = np.where(none, np.nan if meant == "missing" else 0.0, intensity)
+    sigma = np.where(none | np.isnan(intensity), 0.0, sigma)
+    if none.any():
+        said = [f"{int(none.sum())} bins without pixels (npix = 0) are {meant}; {otherwise('zeros', meant)} changes it"]
+    along = np.broadcast_to(omega, intensity.shape).ravel()
+    values, errors, more = filled_zeros(intensity.ravel(), sigma.ravel(), along, zeros or "measured")
+    return values.reshape(intensity.shape), errors.reshape(intensity.shape), [*said, *more]
