@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -64,6 +65,17 @@ def test_wishes_that_make_no_sense_are_refused(insiren, tmp_path, words, message
 def test_a_directory_that_is_not_there_is_refused(insiren, tmp_path):
     said = insiren("live", "la2nio4", "nowhere", "--out", "run")
     assert said.code == 2 and "not a directory" in said.err and not (tmp_path / "run").exists()
+
+
+def test_a_page_that_cannot_start_ends_the_run_with_its_reason(tmp_path):
+    (tmp_path / "counts").mkdir()
+    with socket.socket() as taken:  # what listens there is no page of this run
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        words = ("live", "chain", "counts", "--out", "run", "--serve", port)
+        said = subprocess.run([sys.executable, "-m", "insiren", *words], cwd=tmp_path, capture_output=True, text=True)
+    assert said.returncode == 2 and "the page did not start" in said.stderr and port in said.stderr
 
 
 @pytest.mark.slow

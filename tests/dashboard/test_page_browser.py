@@ -1,7 +1,12 @@
 """The page in a real browser, while snapshots arrive."""
 
 import json
+import os
 import re
+import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
 
@@ -337,3 +342,42 @@ def test_another_run_in_the_same_folder_replaces_what_was_shown(run, served, vis
     run.snapshot()
     shown(page, 1)
     assert page.locator("#where").inner_text().startswith("Snapshot 1 of 1")
+
+
+def test_a_live_fit_and_its_page_follow_files_that_arrive_until_it_is_killed(visit, tmp_path):
+    insiren = [sys.executable, "-m", "insiren"]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    def told(*words):
+        subprocess.run([*insiren, *map(str, words)], cwd=tmp_path, check=True, stdin=subprocess.DEVNULL)
+
+    told("simulate", "chain", "--path", "0.04,0,0 0.46,0,0", "--counts", 20_000, "--out", "whole.csv")
+    told("replay", "whole.csv", "--out", "all", "--first", 2_000, "--steps", 2)
+    (tmp_path / "counts").mkdir()
+    early, late = sorted((tmp_path / "all").iterdir())
+    os.replace(early, tmp_path / "counts" / early.name)
+    words = [*insiren, "live", "chain", "counts", "--out", "run", "--poll", "0.2", "--serve", str(port)]
+    with (tmp_path / "said").open("wb") as said, subprocess.Popen(words, cwd=tmp_path, stderr=said) as process:
+        try:
+            until(lambda: answers(port) or process.poll() is not None, 60)
+            assert process.poll() is None, (tmp_path / "said").read_text()
+            page = visit(f"http://127.0.0.1:{port}/", quiet=False)
+            page.wait_for_selector("body[data-drawn='1']", timeout=200_000)
+            os.replace(late, tmp_path / "counts" / late.name)
+            page.wait_for_selector("body[data-drawn='2']", timeout=200_000)
+        finally:
+            process.kill()
+    until(lambda: not answers(port), 30)  # the page does not outlive the fit, however that ends
+    with subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE) as again:  # and the port is free again
+        until(lambda: answers(port) or again.poll() is not None, 60)
+        assert again.poll() is None
+        again.send_signal(signal.SIGINT)
+        again.communicate(timeout=60)
+    until(lambda: not answers(port), 30)
+
+
+def answers(port):
+    with socket.socket() as there:
+        return there.connect_ex(("127.0.0.1", port)) == 0

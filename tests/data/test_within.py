@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from insiren.data.peaks import peak_list
 from insiren.data.spectrum import image, measured, point_list
 from insiren.data.within import within
 from insiren.errors import DataError
@@ -35,6 +36,11 @@ def test_a_powder_is_cut_in_the_length_of_Q_and_keeps_its_bins_and_counts():
 def test_points_are_cut_one_by_one():
     one = point_list("one", HKL, np.arange(5.0), np.arange(5.0), np.ones(5))
     np.testing.assert_array_equal(within(one, {"E": (1, 4), "h": (0, 0.5)}).values, [1, 2])
+
+
+def test_a_list_of_peaks_is_cut_by_its_energies():
+    one = peak_list("one", HKL, np.arange(5.0), np.ones(5))
+    np.testing.assert_array_equal(within(one, {"E": (1, 3), "h": (0, 0.5)}).values, [1, 2])
 
 
 def test_an_unknown_axis_and_an_empty_range_are_refused_by_name():

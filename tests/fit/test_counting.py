@@ -9,6 +9,7 @@ from theory import HKL, OMEGA, THEORY, TRUTH, expected
 
 from insiren.data.counts import count
 from insiren.data.spectrum import image, measured
+from insiren.errors import FitError
 from insiren.fit.choice import choose
 from insiren.fit.counting import counts_of, likeliest, poisson_deviance
 from insiren.fit.objective import cost, profile, residual_jacobian, target
@@ -158,3 +159,10 @@ def test_the_profile_of_counts_is_what_a_report_shows():
     S = jnp.asarray(expected().ravel())
     shown = profile(S, t)
     assert float(cost("poisson", (S,), (t,))) == pytest.approx(float(poisson_deviance(shown.model, t.counts)))
+
+
+def test_a_measurement_without_a_neutron_is_refused():
+    data = count(image("one", HKL, OMEGA, 2 * expected(), np.ones_like(expected())), 900, 3)
+    data.coords["counts"].values[:] = 0.0
+    with pytest.raises(FitError, match="not one neutron"):
+        fit(THEORY, data)

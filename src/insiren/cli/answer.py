@@ -64,6 +64,10 @@ Assignment = Annotated[
 Baseline = Annotated[
     bool, typer.Option("--baseline", help="Beside it the usual way: peaks picked from the maps, and a particle swarm.")
 ]
+Range = Annotated[
+    list[str],
+    typer.Option("--range", metavar="AXIS=LO:HI", help="Fit this part alone: E in meV; h, k, l in r.l.u.; Q_abs."),
+]
 Refine = Annotated[int, typer.Option("--refine", min=1, help="Factor on the quadrature nodes of the Q broadening.")]
 Smear = Annotated[
     float | None, typer.Option("--smear", min=0, help="Smear images along the path, σ in pixels (the paper: 5).")
@@ -87,6 +91,7 @@ class Wishes(NamedTuple):
     sigma_floor: float | None
     sigma_max: float | None
     refine: int
+    range: list[str]
     smear: float | None
     assignment: str
     baseline: bool
@@ -118,6 +123,7 @@ def fit(
     sigma_floor: SigmaFloor = None,
     sigma_max: SigmaMax = None,
     refine: Refine = 1,
+    range: Range = [],  # noqa: B006
     smear: Smear = None,
     assignment: Assignment = "nearest",
     baseline: Baseline = False,
@@ -150,7 +156,7 @@ def _fit(forward: str, data: list[Path], wishes: Wishes) -> tuple[Any, Timer, li
         timer("read", 0.0)
         if wishes.baseline and wishes.each:
             raise UsageError("The baseline has one value of each parameter for all data sets; leave --each out.")
-        sets = read_all(data, wishes.hints)
+        sets = read_all(data, wishes.hints, wishes.range)
         source, fixed, bounds = _source(forward, wishes)
         from insiren.fit.optimise import fit as run
 
@@ -278,6 +284,7 @@ def landscape(
     sigma_floor: SigmaFloor = None,
     sigma_max: SigmaMax = None,
     refine: Refine = 1,
+    range: Range = [],  # noqa: B006
     smear: Smear = None,
     assignment: Assignment = "nearest",
     minimise: Minimise = False,

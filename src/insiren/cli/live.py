@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +21,7 @@ from insiren.cli.answer import (
     Fix,
     Free,
     Objective,
+    Range,
     Refine,
     Robust,
     SigmaFloor,
@@ -29,6 +33,7 @@ from insiren.cli.answer import (
     asked_of,
 )
 from insiren.cli.hints import hinted
+from insiren.cli.page import Host, Token
 from insiren.cli.session import (
     DataNames,
     ForwardName,
@@ -53,6 +58,8 @@ def live(
     directory: Annotated[Path, typer.Argument(metavar="DIRECTORY", help="Where files of counts arrive.")],
     out: Annotated[Path, typer.Option("--out", help="The folder of the run; one of the same run is continued.")],
     serve: Annotated[int | None, typer.Option("--serve", metavar="PORT", help="Show the run as a local page.")] = None,
+    host: Host = "127.0.0.1",
+    token: Token = None,
     target: Annotated[
         list[str], typer.Option("--target", metavar="NAME=ERROR", help="Half-width of an interval that is wanted.")
     ] = [],  # noqa: B006
@@ -78,6 +85,7 @@ def live(
     sigma_floor: SigmaFloor = None,
     sigma_max: SigmaMax = None,
     refine: Refine = 1,
+    range: Range = [],  # noqa: B006
     seed: Seed = 0,
     json_: Json = None,
     hints: dict[str, Any] = {},  # noqa: B006
@@ -104,10 +112,10 @@ def live(
 
     command = facts({})["command"]
     asked = asked_of(forward, wishes)
-    with only_writer(out), _page(out, serve), Timer() as timer:
+    with only_writer(out), _page(out, serve, host, token), Timer() as timer:
         run = Live(
             asked, LiveWishes(directory, out, targets, confidence, incremental, command),
-            lambda path: read_all([path], hints),
+            lambda path: read_all([path], hints, wishes.range),
             lambda level, text: say(text if level == "info" else f"{level}: {text}"),
             timer,
         )  # fmt: skip
@@ -138,25 +146,24 @@ def _follow(run: Any, once: bool, poll: float) -> None:
 
 
 @contextlib.contextmanager
-def _page(out: Path, port: int | None) -> Iterator[None]:
-    """A process that shows the run, so that readers do not slow the updates."""
+def _page(out: Path, port: int | None, host: str, token: str | None) -> Iterator[None]:
+    """A process that shows the run, so that readers do not slow the updates; it ends when this one does."""
     if port is None:
         yield
         return
-    import importlib
-    import importlib.util
-    import multiprocessing
-
-    if importlib.util.find_spec("insiren.dashboard") is None:
-        raise UsageError("--serve: this installation has no page to show; leave the option out.")
-    serve = importlib.import_module("insiren.dashboard").serve
-    process = multiprocessing.get_context("spawn").Process(target=serve, args=(out, port), daemon=True)
-    process.start()
+    command = [sys.executable, "-m", "insiren", "page", str(out), "--port", str(port), "--host", host, "--with-parent"]
+    environment = {**os.environ, **({} if token is None else {"INSIREN_TOKEN": token})}
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+    assert process.stdin is not None and process.stdout is not None
     try:
+        address = process.stdout.readline().strip()  # once the port is had; nothing where it never will
+        if not address:
+            raise UsageError("--serve: the page did not start, for the reason above.")
+        say(f"the page: {address}")
         yield
     finally:
-        process.terminate()
-        process.join()
+        process.stdin.close()
+        process.wait()
 
 
 @hinted

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
+import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -9,17 +13,18 @@ import typer
 
 from insiren.cli.session import say
 
+Host = Annotated[str, typer.Option("--host", help="Address to listen at; others than this machine's own need --token.")]
+Token = Annotated[
+    str | None, typer.Option("--token", envvar="INSIREN_TOKEN", help="That every reader has to know; see --host.")
+]
+
 
 def page(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A folder that `insiren live` wrote or is writing.")],
     port: Annotated[int, typer.Option("--port", help="To listen at.")] = 8765,
-    host: Annotated[
-        str, typer.Option("--host", help="Address to listen at; others than this machine's own need --token.")
-    ] = "127.0.0.1",
-    token: Annotated[
-        str | None,
-        typer.Option("--token", envvar="INSIREN_TOKEN", help="That every reader has to know; see --host."),
-    ] = None,
+    host: Host = "127.0.0.1",
+    token: Token = None,
+    with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
 ) -> None:
     """The snapshots of a measurement, finished or running, as a page in the browser.
 
@@ -29,4 +34,14 @@ def page(
 
     if out.is_dir() and not (out / "snapshots").is_dir():
         say(f"{out} holds no snapshots yet; the page waits for the first.")
-    serve(out, port, host, token, lambda address: say(f"{address}  (Ctrl-C ends it)"))
+    if with_parent:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+        serve(out, port, host, token, lambda address: print(address, flush=True))
+    else:
+        serve(out, port, host, token, lambda address: say(f"{address}  (Ctrl-C ends it)"))
+
+
+def _end_with_parent() -> None:
+    """Ends the page when whoever started it closes its standard input, which its death does too."""
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGINT)

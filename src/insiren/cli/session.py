@@ -101,13 +101,27 @@ def load_forward(name: str, refine: int = 1) -> Forward:
     return exact(load_model(name), refine)
 
 
-def read_all(paths: list[Path], hints: dict[str, Any] | None = None) -> list[sc.DataArray]:
+def read_all(
+    paths: list[Path], hints: dict[str, Any] | None = None, ranges: list[str] | None = None
+) -> list[sc.DataArray]:
     """The data sets of all paths, each reader told what it has a use for.
 
     Args:
         paths: files, folders, or names of fetched measurements; an existing path wins.
         hints: what the files may lack, by the name of the reader's option.
+        ranges: what is kept of each, as AXIS=LO:HI.
     """
+    sets = _read_all(paths, hints)
+    if not ranges:
+        return sets
+    from insiren.data.within import within
+
+    spans = {name: span_of(text, f"--range {name}") for name, text in pairs(ranges, "--range").items()}
+    return [within(one, spans) for one in sets]
+
+
+def _read_all(paths: list[Path], hints: dict[str, Any] | None) -> list[sc.DataArray]:
+    """The data sets of all paths, whole."""
     from insiren.data.files import options_of, read
 
     hints, places = hints or {}, [found_data(path) for path in paths]

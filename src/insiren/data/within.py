@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import scipp as sc
 
 from insiren.data.adopt import adopt
+from insiren.data.peaks import is_peaks
 from insiren.data.spectrum import place_of
 from insiren.errors import DataError
 
@@ -17,20 +18,25 @@ def within(data: sc.DataArray, ranges: Mapping[str, tuple[float, float]]) -> sc.
     """The part of a data set within ranges, both ends included.
 
     Args:
-        data: a spectrum.
+        data: a spectrum, or a list of peaks.
         ranges: lowest and highest value kept, by axis: "E" (energy transfer in meV), "h", "k", "l" (r.l.u.) or, of a
             powder, "Q_abs" (1/Å).
 
     Raises:
         DataError: the data set has no such axis, or nothing is left.
     """
-    data = adopt(data)
-    names = {ENERGY: "energy_transfer"} | {name: name for name in place_of(data)}
+    peaks = is_peaks(data)
+    data = data if peaks else adopt(data)
+    names = (ENERGY, *place_of(data))
     if unknown := sorted(set(ranges) - set(names)):
         raise DataError(f"{data.name} has no axis {', '.join(unknown)} to take a range of; it has {', '.join(names)}.")
     for name, (low, high) in ranges.items():
-        axis = data.coords[names[name]]
-        values = axis.to(unit="meV", dtype="float64") if name == ENERGY else axis.to(dtype="float64")
+        if name != ENERGY:
+            values = data.coords[name].to(dtype="float64")
+        elif peaks:
+            values = sc.array(dims=data.dims, values=data.values)
+        else:
+            values = data.coords["energy_transfer"].to(unit="meV", dtype="float64")
         bare = sc.array(dims=values.dims, values=values.values)
         data = data[(bare >= sc.scalar(float(low))) & (bare <= sc.scalar(float(high)))]
         if not data.values.size:

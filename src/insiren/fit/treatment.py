@@ -86,6 +86,8 @@ def treated(
     """The data sets with weights and backgrounds, without pixels at which a Forward has no finite intensity."""
     maps, remarks = _without_divergent(forwards, choice, maps)
     remarks += _without_bins(forwards, maps)
+    if kind == "poisson" and not any(m.counts is not None and m.counts[m.used].sum() > 0 for m in maps):
+        raise FitError("There is not one neutron in the pixels that can be fitted, so that they tell nothing.")
     bases = [_basis(one, wish) for one in maps]
     # every measured pixel serves the estimate of a background, those with large errors too
     savgol = wish.background == "savgol"
