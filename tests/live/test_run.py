@@ -17,7 +17,6 @@ from insiren.data.files import write
 from insiren.data.replay import stream
 from insiren.live.snapshots import LiveError, lines, only_writer
 
-
 ONCE, LINE = 300_000, 1000  # bytes: of objects that take the place of others, and of a line of the ledger
 
 
