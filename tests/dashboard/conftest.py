@@ -12,10 +12,10 @@ from insiren.data.counts import count
 from insiren.data.simulated import simulate
 from insiren.fit.landscape import around
 from insiren.fit.optimise import fit
+from insiren.fit.plain import plain
 from insiren.forward import Points
 from insiren.instrument.exact import exact
 from insiren.model.spec import load_model
-from insiren.report.saved import _plain
 from insiren.report.spectra import spectra
 
 NEUTRONS = (100, 1_000, 20_000)
@@ -50,7 +50,7 @@ def _files(forward, clean, neutrons, number):
             "delta": (grid.objective - grid.minimum) / grid.noise,
         },
     }
-    return {name: json.dumps(_plain(value), allow_nan=False) for name, value in files.items()}
+    return {name: json.dumps(plain(value), allow_nan=False) for name, value in files.items()}
 
 
 def _map(one):

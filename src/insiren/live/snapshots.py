@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -13,9 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from insiren.errors import InsirenError
+from insiren.fit.plain import plain
 
 _DIGITS = 6  # of a number in a folder's name; more are fine
 
@@ -27,22 +25,6 @@ class LiveError(InsirenError):
 def now() -> str:
     """The time for people, in UTC; nothing is ordered by it, since clocks jump."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def plain(value: Any) -> Any:
-    """The same in the types of JSON: arrays as lists, None for what is not finite."""
-    match value:
-        case None | bool() | int() | str():
-            return value
-        case float():
-            return value if math.isfinite(value) else None
-        case Mapping():
-            return {str(key): plain(item) for key, item in value.items()}
-        case list() | tuple() | set() | frozenset():
-            return [plain(item) for item in value]
-        case os.PathLike():
-            return os.fspath(value)
-    return plain(np.asarray(value).tolist())
 
 
 def encoded(value: Any) -> bytes:

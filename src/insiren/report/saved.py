@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from insiren.errors import FitError
+from insiren.fit.plain import plain
 from insiren.fit.result import Fit
 
 
@@ -53,7 +53,7 @@ def save_fit(fit: Fit, path: str | os.PathLike[str], extra: Mapping[str, Any] | 
     Raises:
         FitError: the file cannot be written.
     """
-    content = _plain({**fit.to_dict(), **(extra or {})})
+    content = plain({**fit.to_dict(), **(extra or {})})
     return write(path, (json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
 
 
@@ -104,19 +104,3 @@ def write(path: str | os.PathLike[str], content: bytes) -> Path:
     except OSError as error:
         raise FitError(f"{path} cannot be written: {error.strerror or error}. Choose another place.") from error
     return path
-
-
-def _plain(value: Any) -> Any:
-    """The same in the types of JSON: arrays as lists, paths as text, None for what is not finite."""
-    match value:
-        case None | bool() | int() | str():
-            return value
-        case float():
-            return value if math.isfinite(value) else None
-        case Mapping():
-            return {str(key): _plain(item) for key, item in value.items()}
-        case list() | tuple() | set() | frozenset():
-            return [_plain(item) for item in value]
-        case os.PathLike():
-            return os.fspath(value)
-    return _plain(np.asarray(value).tolist())
