@@ -1,6 +1,8 @@
 """What all tests share."""
 
 import os
+import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,10 @@ from hypothesis import settings
 # The first call of anything compiles, so that no deadline makes sense; fixed examples, so that a failure repeats.
 settings.register_profile("insiren", deadline=None, max_examples=25, derandomize=True)
 settings.load_profile("insiren")
+
+# A shell makes what it starts in the background ignore Ctrl-C, and its children would too; some tests press it.
+if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

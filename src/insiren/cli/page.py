@@ -44,4 +44,4 @@ def page(
 def _end_with_parent() -> None:
     """Ends the page when whoever started it closes its standard input, which its death does too."""
     sys.stdin.buffer.read()
-    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), signal.SIGTERM)  # a process in the background may have to ignore SIGINT
