@@ -161,6 +161,14 @@ def test_the_profile_of_counts_is_what_a_report_shows():
     assert float(cost("poisson", (S,), (t,))) == pytest.approx(float(poisson_deviance(shown.model, t.counts)))
 
 
+def test_a_spectrum_below_zero_counts_as_nothing_there():
+    S, counts = counted(1, 300)
+    dented = S.at[::7].set(-0.01)
+    found, flat = likeliest(dented, counts), likeliest(jnp.maximum(dented, 0), counts)
+    np.testing.assert_array_equal(found.model, flat.model)
+    assert np.isfinite(float(poisson_deviance(found.model, counts)))
+
+
 def test_a_measurement_without_a_neutron_is_refused():
     data = count(image("one", HKL, OMEGA, 2 * expected(), np.ones_like(expected())), 900, 3)
     data.coords["counts"].values[:] = 0.0

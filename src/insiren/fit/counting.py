@@ -78,10 +78,11 @@ def likeliest(S: Float[Array, " d"], counts: Counts) -> Likeliest:
     """The scale and background of the greatest likelihood for a model spectrum, without derivatives.
 
     Args:
-        S: model spectrum at every pixel, any unit; NaN leaves NaN.
+        S: model spectrum at every pixel, any unit; NaN leaves NaN, and less than nothing, as a surrogate may say
+            where there is nothing, is nothing.
         counts: of the data set.
     """
-    S = jax.lax.stop_gradient(S)
+    S = jnp.maximum(jax.lax.stop_gradient(S), 0.0)
     x = jnp.where(counts.m > 0, counts.m * S, 0.0)
     M, N = counts.total(counts.m), counts.total(counts.n)
     mean = jnp.where(M > 0, N / jnp.where(M > 0, M, 1), 0.0)
@@ -140,6 +141,7 @@ def moved(S: Float[Array, " d"], best: Likeliest, counts: Counts) -> Float[Array
 
     They follow by least squares with the weights of the expected counts, as in the Fisher information.
     """
+    S = jnp.maximum(S, 0.0)
     V = best.scale * (S - jax.lax.stop_gradient(S))
     w, fixed = best.weight, jax.lax.stop_gradient(S)
     W = counts.total(w)
