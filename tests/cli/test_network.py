@@ -42,7 +42,10 @@ for words in {commands!r}:
 """
 
 
-def test_only_fetch_knows_of_anything_that_reaches_the_network():
+LISTENING = ("dashboard/guard.py", "dashboard/serve.py")
+
+
+def test_only_fetch_and_the_page_know_of_anything_that_reaches_the_network():
     folder = Path(insiren.__file__).parent
     found = set()
     for file in folder.rglob("*.py"):
@@ -51,7 +54,18 @@ def test_only_fetch_knows_of_anything_that_reaches_the_network():
             names += [one.name for one in node.names] if isinstance(node, ast.Import) else []
             if any(name and name not in PARSING and name.split(".")[0] in REACHING for name in names):
                 found.add(file.relative_to(folder).as_posix())
-    assert found == {"data/fetch.py"}
+    assert found == {"data/fetch.py", *LISTENING}
+
+
+def test_the_page_listens_and_asks_nobody():
+    folder = Path(insiren.__file__).parent
+    for name in LISTENING:
+        used = {
+            node.attr
+            for node in ast.walk(ast.parse((folder / name).read_text("utf-8")))
+            if isinstance(node, ast.Attribute)
+        }
+        assert not used & {"connect", "connect_ex", "create_connection", "sendto", "urlopen", "request"}
 
 
 @pytest.fixture
