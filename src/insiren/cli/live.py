@@ -21,7 +21,6 @@ from insiren.cli.answer import (
     Fix,
     Free,
     Objective,
-    Range,
     Refine,
     Robust,
     SigmaFloor,
@@ -85,7 +84,6 @@ def live(
     sigma_floor: SigmaFloor = None,
     sigma_max: SigmaMax = None,
     refine: Refine = 1,
-    range: Range = [],  # noqa: B006
     seed: Seed = 0,
     json_: Json = None,
     hints: dict[str, Any] = {},  # noqa: B006
@@ -104,7 +102,7 @@ def live(
         raise UsageError(f"--target {bad[0]}={targets[bad[0]]:g}: an error to reach is positive.")
     if not 0 < confidence < 1:
         raise UsageError(f"--confidence {confidence:g}: a probability between 0 and 1, such as 0.68, is needed.")
-    given = locals() | {"preset": None, "smear": None, "assignment": "nearest", "baseline": False}
+    given = locals() | {"preset": None, "smear": None, "assignment": "nearest", "baseline": False, "range": []}
     wishes = Wishes(**{name: given[name] for name in Wishes._fields})
     from insiren.live.run import Live
     from insiren.live.run import Wishes as LiveWishes
@@ -115,7 +113,7 @@ def live(
     with only_writer(out), _page(out, serve, host, token), Timer() as timer:
         run = Live(
             asked, LiveWishes(directory, out, targets, confidence, incremental, command),
-            lambda path: read_all([path], hints, wishes.range),
+            lambda path: read_all([path], hints),
             lambda level, text: say(text if level == "info" else f"{level}: {text}"),
             timer,
         )  # fmt: skip
