@@ -11,7 +11,7 @@ Source: Trefethen and Weideman, SIAM Review 56, 385 (2014).
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import equinox as eqx
 import jax
@@ -26,6 +26,8 @@ from insiren.instrument.resolution import FWHM_PER_SIGMA, PATCH
 RANGE = 1.6  # a plan holds for widths this factor up and down from the one it was made for
 _REACH = 3.5  # standard deviations; the Gaussian beyond holds 2e-3 of its weight in a plane, renormalised
 _PAD = 2048  # node numbers are rounded up to it, so that like data share a compiled function
+_BLOCK = 16  # wavevectors averaged at once: neighbours need nearly the same nodes
+_PAD_BLOCK = 256  # the same for the nodes of a block
 _MOST_NODES = 200_000  # beyond this the grid costs more than nodes of each wavevector's own
 
 
@@ -35,8 +37,10 @@ class SharedGrid(eqx.Module):
     Attributes:
         nodes: wavevectors in r.l.u., shape (g, 3); padding repeats the first.
         node_place: their coordinates along the broadening axes, shape (g, a).
-        place: the same of the wanted wavevectors, shape (q, a).
-        near: whether a node lies in the plane of a wavevector and is no padding, shape (q, g).
+        place: the same of the wanted wavevectors in blocks of neighbours, the last one repeated, shape (b, n, a).
+        within: the nodes that a block needs, shape (b, m); padding repeats the first.
+        near: which of these are in reach of a wavevector and no padding, shape (b, n, m).
+        count: of wavevectors.
         omega: the energies that all wavevectors share in meV, shape (w,).
         step: distance of neighbouring nodes along each axis, r.l.u.
         beside: the next node down and up along each axis, or the node itself, shape (g, a, 2).
@@ -45,12 +49,14 @@ class SharedGrid(eqx.Module):
 
     nodes: Float[Array, "g 3"]
     node_place: Float[Array, "g a"]
-    place: Float[Array, "q a"]
-    near: Bool[Array, "q g"]
+    place: Float[Array, "b n a"]
+    within: Int[Array, "b m"]
+    near: Bool[Array, "b n m"]
     omega: Float[Array, " w"]
     step: Float[Array, ""]
     beside: Int[Array, "g a 2"]
     edges: tuple[float, ...] = eqx.field(static=True)
+    count: int = eqx.field(static=True)
 
     def beside_nodes(self, values: Float[Array, "g n"]) -> Iterator[Float[Array, "g n"]]:
         """Values at the neighbours of each node, two an axis; at an edge the node's own."""
@@ -60,9 +66,15 @@ class SharedGrid(eqx.Module):
 
     def average(self, values: Float[Array, "g w"], q_fwhm: Float[Array, ""]) -> Float[Array, "q w"]:
         """The mean around each wavevector, over its bin too, of values at the nodes; q_fwhm in r.l.u."""
-        apart = jnp.stack([self.place[:, None, a] - self.node_place[None, :, a] for a in range(self.place.shape[1])])
         of_nodes = jnp.sqrt(q_fwhm**2 - (FWHM_PER_SIGMA * PATCH * self.step) ** 2)  # the patches are the rest
-        return _average(self.edges, values, of_nodes, apart, self.near)
+
+        def around(block: tuple[Array, Array, Array]) -> Array:
+            place, within, near = block
+            apart = jnp.moveaxis(place[:, None] - self.node_place[within], -1, 0)
+            return _average(self.edges, values[within], of_nodes, apart, near)
+
+        means = jax.lax.map(around, (self.place, self.within, self.near))
+        return means.reshape(-1, values.shape[1])[: self.count]
 
 
 def _kernel(edges: tuple[float, ...], q_fwhm: Array, apart: Float[Array, "a q g"], near: Array) -> Float[Array, "q g"]:
@@ -129,33 +141,63 @@ def shared_grid(
     cube = np.stack(np.meshgrid(*[around] * len(basis), indexing="ij"), -1).reshape(-1, len(basis))
     beyond = np.maximum(np.abs(cube) - np.array(edges) / 2 / step, 0)  # of the bin
     cube = cube[np.sum(beyond**2, axis=1) <= (reach + 1) ** 2]
-    found, home, beside = [], [], []
+    corner = np.floor(place / step).astype(int)
+    nodes, home, beside = [], [], []
     for n in range(len(planes)):
-        corner = np.unique(np.floor(place[plane.reshape(-1) == n] / step).astype(int), axis=0)
-        if len(corner) * len(cube) > 50 * _MOST_NODES:  # elements of the list below, before repeats are dropped
+        distinct = np.unique(corner[plane.reshape(-1) == n], axis=0)
+        if len(distinct) * len(cube) > 50 * _MOST_NODES:  # elements of the list below, before repeats are dropped
             return None
-        unique = np.unique((corner[:, None] + cube).reshape(-1, len(basis)), axis=0)
-        beside.append(_neighbours(unique) + sum(len(x) for x in found))
-        found.append((unique + 0.5) * step)
+        unique = np.unique((distinct[:, None] + cube).reshape(-1, len(basis)), axis=0)
+        beside.append(_neighbours(unique) + sum(len(x) for x in nodes))
+        nodes.append(unique)
         home.append(np.full(len(unique), n))
-    node_place, home = np.concatenate(found), np.concatenate(home)
-    count = len(node_place)
+    node, home = np.concatenate(nodes), np.concatenate(home)
+    count = len(node)
     if count > _MOST_NODES:
         return None
+
+    def in_reach(some: np.ndarray) -> np.ndarray:
+        """Which nodes are in reach of some wavevectors, (n, count)."""
+        outside = np.maximum(np.abs(node - corner[some, None]) - np.array(edges) / 2 / step, 0)
+        return (np.sum(outside**2, axis=-1) <= (reach + 1) ** 2) & (home == plane.reshape(-1)[some, None])
+
     fill = -count % _PAD
-    node_place = np.concatenate([node_place, np.repeat(node_place[:1], fill, 0)])
-    home = np.concatenate([home, np.full(fill, -1)])
     next_to = np.concatenate([np.concatenate(beside), np.zeros((fill, len(basis), 2), int)])
+    node, home = np.concatenate([node, np.repeat(node[:1], fill, 0)]), np.concatenate([home, np.repeat(home[:1], fill)])
+    order, within, near = _in_blocks(len(place), lambda some: in_reach(some) & (np.arange(count + fill) < count))
     return SharedGrid(
-        nodes=jnp.asarray(node_place @ basis + planes[np.maximum(home, 0)]),
-        node_place=jnp.asarray(node_place),
-        place=jnp.asarray(place),
-        near=jnp.asarray(home == plane.reshape(-1)[:, None]),
+        nodes=jnp.asarray((node + 0.5) * step @ basis + planes[home]),
+        node_place=jnp.asarray((node + 0.5) * step),
+        place=jnp.asarray(place[order]),
+        within=jnp.asarray(within),
+        near=jnp.asarray(near),
         omega=jnp.asarray(rows[0]),
         step=jnp.asarray(step),
         beside=jnp.asarray(next_to),
         edges=edges,
+        count=len(place),
     )
+
+
+def _in_blocks(
+    count: int, in_reach: Callable[[np.ndarray], np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Wavevectors in blocks of neighbours, of which each needs a part of the nodes only.
+
+    Returns:
+        The numbers of the wavevectors, (b, n), those of the nodes, (b, m), and which of these are in reach of which
+        wavevector, (b, n, m).
+    """
+    blocks = -(-count // _BLOCK)
+    order = np.minimum(np.arange(blocks * _BLOCK), count - 1).reshape(blocks, _BLOCK)
+    reached = [in_reach(some) for some in order]
+    needed = [np.flatnonzero(one.any(axis=0)) for one in reached]
+    most = max(map(len, needed))
+    most += -most % _PAD_BLOCK
+    within, near = np.zeros((blocks, most), int), np.zeros((blocks, _BLOCK, most), bool)
+    for n, (one, found) in enumerate(zip(reached, needed, strict=True)):
+        within[n, : len(found)], near[n, :, : len(found)] = found, one[:, found]
+    return order, within, near
 
 
 def _edges(points: Points, basis: np.ndarray) -> tuple[float, ...] | None:

@@ -18,7 +18,17 @@ from insiren.model.hamiltonian import g_tensors
 from insiren.model.parameters import evaluate
 from insiren.model.spec import Model
 from insiren.simulate.chunks import in_chunks
-from insiren.simulate.lswt import after, amplitudes, block_lines, bogoliubov, branch_wavevectors, hamiltonian, weights
+from insiren.simulate.lswt import (
+    after,
+    all_pairs,
+    amplitudes,
+    block_lines,
+    bogoliubov,
+    branch_wavevectors,
+    hamiltonian,
+    pair_lines,
+    weights,
+)
 from insiren.simulate.stability import require_stable
 
 # Matrix elements of H diagonalised at once: 1 MiB, which stays in the second cache. With 64 × 64 matrices the
@@ -118,12 +128,16 @@ def _magnons(
     local = hkl @ domain.hkl.T
     homes, w = branch_wavevectors(model, local), amplitudes(model, local, g, form_factor=g is not None and P is None)
     q, branches = homes.shape[:2]
-    H = hamiltonian(model, W, homes.reshape(-1, 3))
-    w = w.reshape(q * branches, -1, 3)
+    homes, w = homes.reshape(-1, 3), w.reshape(q * branches, -1, 3)
     R = domain.rotation
     seen = projection(model, hkl)[:, None] if P is None else jnp.broadcast_to(P, (q, *P.shape))
-    seen = jnp.repeat(jnp.einsum("ac,qvab,bd->qvcd", R, seen, R), branches, 0)
-    E, I = jax.vmap(functools.partial(block_lines, model))(H, w, seen)
+    if not np.array_equal(R, np.eye(3)):
+        seen = jnp.einsum("ac,qvab,bd->qvcd", R, seen, R)
+    seen = jnp.repeat(seen, branches, 0) if branches > 1 else seen
+    if all_pairs(model):
+        E, I = pair_lines(model, W, homes, w, seen)
+    else:
+        E, I = jax.vmap(functools.partial(block_lines, model))(hamiltonian(model, W, homes), w, seen)
     if P is None:
         return E.reshape(q, -1), I.reshape(q, -1)
     E, I = (jnp.moveaxis(x.reshape(q, branches, len(P), -1), 1, 2) for x in (E, I))
