@@ -99,7 +99,7 @@ def test_broadening_of_a_row_out_of_plane_stays_in_its_plane():
     hkl = np.array([[0.13, 0.21, 0.0], [0.13, 0.21, 0.4]])
     grid = shared_grid(Points.table(hkl, OMEGA), AXES, 0.07, 8)
     assert grid is not None
-    near, l = np.asarray(grid.near), np.asarray(grid.nodes)[:, 2]
+    near, l = np.asarray(grid.near)[0, :2], np.asarray(grid.nodes)[np.asarray(grid.within)[0], 2]
     assert near.any(axis=1).all()
     np.testing.assert_allclose(l[near[0]], 0.0, atol=1e-12)
     np.testing.assert_allclose(l[near[1]], 0.4, atol=1e-12)

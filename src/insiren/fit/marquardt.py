@@ -2,11 +2,14 @@
 
 Each is a Levenberg–Marquardt method: a step solves (JᵀJ + μ diag JᵀJ) d = −Jᵀr for the parameters that are not held by
 a bound. Where the objective does not fall, or there is no spectrum, the step is taken back and μ grows, so that the
-border of the unstable phase is a boundary like others. The loop runs on the host, over matrices of the size of θ; the
-compiled functions give Jᵀr and JᵀJ, which is all that leaves the device.
+border of the unstable phase is a boundary like others. Where residuals stay large JᵀJ is not the whole curvature, and
+steps shrink by a constant factor only; so what the gradients of two points tell of the rest is added to it once steps
+go as expected. The loop runs on the host, over matrices of the size of θ; the compiled functions give Jᵀr and JᵀJ,
+which is all that leaves the device.
 
 Source: Marquardt, J. SIAM 11, 431 (1963); the change of μ: Nielsen, IMM-REP-1999-05, Technical University of Denmark;
-bounds by projection: Kanzow, Yamashita and Fukushima, J. Comput. Appl. Math. 172, 375 (2004).
+bounds by projection: Kanzow, Yamashita and Fukushima, J. Comput. Appl. Math. 172, 375 (2004); the rest of the
+curvature: Dennis, Gay and Welsch, ACM Trans. Math. Softw. 7, 348 (1981).
 """
 
 from __future__ import annotations
@@ -21,6 +24,8 @@ from insiren.fit.problem import Normal, Problem
 
 _FIRST = 1e-3  # μ: nearly a Gauss–Newton step
 _MOST = 1e10  # μ at which a step is too short to matter
+_TRUSTED = 0.5, 1.5  # gain over the promised one between which the curvature beyond JᵀJ is believed
+_ROUNDING = 1e-7  # of Σ r²: a step that promises less and gains nothing has met the rounding of the objective
 _LEAST = 1e-12  # μ and, relative to the largest, the curvature below which a parameter has no effect
 
 
@@ -55,7 +60,6 @@ def descend(
     starts: Float[np.ndarray, "s p"],
     settings: Settings,
     progress: Callable[[float], None] = lambda fraction: None,
-    first: Normal | None = None,
 ) -> Ends:
     """Local minima within the bounds, one from each start.
 
@@ -64,33 +68,34 @@ def descend(
         starts: shape (s, p), within the bounds.
         settings: when to end.
         progress: told the fraction of the steps done.
-        first: the objective at the starts, where it is known already.
     """
     lower, upper = problem.choice.lower, problem.choice.upper
     width = upper - lower
     at = np.clip(starts, lower, upper)
-    here = problem.normal(at) if first is None else first
-    here = Normal(here.cost.copy(), here.gradient.copy(), here.gram.copy())
+    here = _scaled(problem.normal(at), width)
     mu, growth = np.full(len(at), _FIRST), np.full(len(at), 2.0)
+    beyond, believed = np.zeros_like(here.gram), np.zeros(len(at), bool)
     active = np.isfinite(here.cost)
     for n in range(settings.steps):
         tried, promised = at.copy(), np.zeros(len(at))
         for s in np.flatnonzero(active):
-            step = _step(at[s], here.gradient[s] * width, here.gram[s] * np.outer(width, width), mu[s], lower, upper)
+            curved = here.gram[s] + (beyond[s] if believed[s] and _positive(here.gram[s] + beyond[s]) else 0)
+            step = _step(at[s], here.gradient[s], curved, mu[s], lower, upper)
             tried[s] = np.clip(at[s] + step * width, lower, upper)
             step = (tried[s] - at[s]) / width
-            curved = here.gram[s] * np.outer(width, width)
-            promised[s] = -2 * step @ (here.gradient[s] * width) - step @ curved @ step
+            promised[s] = -2 * step @ here.gradient[s] - step @ curved @ step
             active[s] = np.max(np.abs(step)) > settings.move and promised[s] > settings.gain * here.cost[s]
         if not active.any():
             break
-        there = problem.normal(tried, active)
+        there = _scaled(problem.normal(tried, active), width)
         for s in np.flatnonzero(active):
             gained = here.cost[s] - there.cost[s]
             if gained > 0:
                 ratio = gained / promised[s]
                 mu[s] = max(_LEAST, mu[s] * max(1 / 3, 1 - (2 * ratio - 1) ** 3))
                 growth[s] = 2.0
+                beyond[s] = _beyond(beyond[s], here.gradient[s], there, s, (tried[s] - at[s]) / width)
+                believed[s] = _TRUSTED[0] < ratio < _TRUSTED[1]
                 # a step that gained little for being short says nothing of the minimum
                 active[s] = gained > settings.gain * here.cost[s]
                 at[s] = tried[s]
@@ -98,9 +103,33 @@ def descend(
                     old[s] = new[s]
             else:
                 mu[s], growth[s] = mu[s] * growth[s] * (1 if np.isfinite(there.cost[s]) else 5), growth[s] * 2
-                active[s] = mu[s] < _MOST
+                believed[s] = False
+                active[s] = mu[s] < _MOST and promised[s] > _ROUNDING * here.cost[s]
         progress((n + 1) / settings.steps)
     return Ends(at, here.cost)
+
+
+def _scaled(found: Normal, width: np.ndarray) -> Normal:
+    """A copy in units of the bounds' widths."""
+    return Normal(found.cost.copy(), found.gradient * width, found.gram * np.outer(width, width))
+
+
+def _positive(matrix: np.ndarray) -> bool:
+    return bool(np.linalg.eigvalsh(matrix)[0] > 0)
+
+
+def _beyond(before: np.ndarray, gradient: np.ndarray, there: Normal, s: int, step: np.ndarray) -> np.ndarray:
+    """The curvature beyond JᵀJ, as the gradients at both ends of an accepted step of the s-th descent have it."""
+    turned = there.gradient[s] - gradient
+    along = float(turned @ step)
+    if along <= 0:
+        return np.zeros_like(before)
+    rest = turned - there.gram[s] @ step
+    size = abs(float(step @ before @ step))
+    before = before * min(1.0, abs(float(step @ rest)) / size) if size > 0 else before
+    left = rest - before @ step
+    update = np.outer(left, turned) + np.outer(turned, left)
+    return before + update / along - float(left @ step) * np.outer(turned, turned) / along**2
 
 
 def _step(

@@ -23,7 +23,7 @@ from insiren.fit.marquardt import Settings, descend
 from insiren.fit.objective import Kind
 from insiren.fit.peak_fit import fit_peaks, refuse_intensities, refuse_options, with_peaks
 from insiren.fit.peaks import JointProblem, joined, peak_set
-from insiren.fit.problem import Normal, Problem
+from insiren.fit.problem import Problem
 from insiren.fit.result import Fit
 from insiren.fit.search import AGREE, Progress, search
 from insiren.fit.treatment import TEMPLATE, Treatment, measured_sets, treated
@@ -35,7 +35,7 @@ __all__ = ["Pairs", "Progress", "fit"]
 _REWEIGHTS = 15  # at most; fits of counts need about four, robust ones twice that
 _STILL = 1e-6  # of the width of the bounds: a smaller change is none in the quoted digits
 _REPLANS = 4  # of the quadrature, where the answer lies far from the start
-FINELY = Settings(steps=60, move=1e-8, gain=1e-12)
+FINELY = Settings(steps=60, move=1e-8, gain=1e-11)
 
 Data = Sequence[sc.DataArray] | sc.DataArray
 Pairs = Sequence[tuple[Forward, Data]]
@@ -116,7 +116,7 @@ def fit(
         problem = joined(problem, tuple(peak_set(one) for one in lists), assignment, knows)
     if preset == "paper":
         return _paper(problem, maps, background, starts, seed, remarks, progress)
-    soon: list[Future[Ready]] = []
+    soon: list[Future[Problem]] = []
     with Beside(
         all(one.parallel for one in problem.sources)
     ) as beside:  # compiles what comes next while this thread searches
@@ -261,15 +261,15 @@ def _paper(
 
 
 def refine(
-    problem: Problem, minima: np.ndarray, noises: tuple[Noise, ...], ready: Future[Ready] | None, progress: Progress
+    problem: Problem, minima: np.ndarray, noises: tuple[Noise, ...], ready: Future[Problem] | None, progress: Progress
 ) -> tuple[np.ndarray, Problem]:
     """The minimum on all pixels, iterated with the weights and backgrounds that its own model asks for."""
     rivals = []
     for n, start in enumerate(minima):
-        here, first = _prepared(problem, start, ready)
-        if not np.isfinite(first.cost[0]):
+        here = _prepared(problem, start, ready)
+        found = descend(here, start[None], FINELY)
+        if not np.isfinite(found.costs[0]):
             continue  # the rough problem saw no wavevector that is unstable there
-        found = descend(here, start[None], FINELY, first=first)
         for _ in range(_REPLANS):
             if here.covers(found.thetas[0]):
                 break
@@ -303,25 +303,14 @@ def settle(
     return theta, problem
 
 
-class Ready(NamedTuple):
-    """A problem prepared near θ, with its functions compiled and the objective there."""
-
-    problem: Problem
-    theta: np.ndarray
-    normal: Normal
-
-
-def _ready(problem: Problem, theta: np.ndarray) -> Ready:
+def _ready(problem: Problem, theta: np.ndarray) -> Problem:
+    """The problem prepared near θ, with its functions compiled but not evaluated."""
     near = problem.near(theta)
-    return Ready(near, theta, near.normal(theta[None]))
+    near.normal(theta[None], np.zeros(1, bool))
+    return near
 
 
-def _prepared(problem: Problem, theta: np.ndarray, ready: Future[Ready] | None) -> tuple[Problem, Normal]:
-    """The problem prepared near θ and the objective there; what is ready is used where it holds."""
+def _prepared(problem: Problem, theta: np.ndarray, ready: Future[Problem] | None) -> Problem:
+    """The problem prepared near θ: the ready one where it holds."""
     done = None if ready is None else ready.result()
-    if done is not None and done.problem.covers(theta):
-        if np.array_equal(done.theta, theta):
-            return done.problem, done.normal
-        return done.problem, done.problem.normal(theta[None])
-    near = problem.near(theta)
-    return near, near.normal(theta[None])
+    return done if done is not None and done.covers(theta) else problem.near(theta)

@@ -27,6 +27,7 @@ _BLOCK = 64  # of them at once
 _DESCENTS = 4  # of the best screened points, besides the raw starts
 _SEARCH_COLUMNS = 64  # wavevectors of the rough problem, all data sets together
 _SEARCH_ROWS = 61  # energies of each
+_SEARCH_FEW = 40, 41  # the same for a Forward whose draft is no cheaper than itself
 _SEARCH_POINTS = 4000  # pixels of lists of points, all data sets together
 _REACH = 0.1  # r.l.u. or 1/Å: counts of a column farther than this from the middle one are not added to it
 _FINALISTS = 3  # minima of the rough problem that are refined on all pixels
@@ -130,17 +131,17 @@ def _distinct(ends: Ends, screened: int, width: np.ndarray, doubtful: float) -> 
 def rough(problem: Problem, seed: int) -> Problem:
     """The same problem on a part of the pixels and the draft of each Forward that can give a part."""
     rng = np.random.default_rng(seed)
-    share = max(1, _SEARCH_COLUMNS // len(problem.points))
     points, data, drafts = [], [], []
     for forward, where, what in zip(problem.sources, problem.points, problem.data, strict=True):
-        if not forward.pointwise:
-            drafts.append(forward)
-        else:
-            drafts.append(forward.draft)
+        draft = forward.draft if forward.pointwise else forward
+        drafts.append(draft)
+        columns, most = _SEARCH_FEW if draft is forward else (_SEARCH_COLUMNS, _SEARCH_ROWS)
+        share = max(1, columns // len(problem.points))
+        if forward.pointwise:
             if where.is_table and what.exposure is not None:
-                where, what = _gathered(where, what, share)
+                where, what = _gathered(where, what, share, most)
             elif where.is_table:
-                where, pick = _part(where, share)
+                where, pick = _part(where, share, most)
                 what = picked(what, pick)
             else:
                 pick = np.sort(rng.permutation(len(where))[: _SEARCH_POINTS // len(problem.points)])
@@ -157,24 +158,24 @@ def rough(problem: Problem, seed: int) -> Problem:
     )
 
 
-def _part(where: Points, share: int) -> tuple[Points, np.ndarray]:
+def _part(where: Points, share: int, most: int) -> tuple[Points, np.ndarray]:
     """Some columns and energies of a table, and the numbers of their pixels."""
     q, w = where.rows.shape
     columns = np.unique(np.linspace(0, q - 1, min(q, share)).round().astype(int))
-    rows = np.arange(0, w, -(-w // _SEARCH_ROWS))  # evenly: energies as close as the resolution add nothing
+    rows = np.arange(0, w, -(-w // most))  # evenly: energies as close as the resolution add nothing
     few = where.columns(columns)
     hkl, Q_abs = (few.hkl, None) if few.Q_abs is None else (None, few.Q_abs)
     return Points.table(hkl, few.rows[:, rows], Q_abs=Q_abs, bins=few.bins), (columns[:, None] * w + rows).reshape(-1)
 
 
-def _gathered(where: Points, what: Target, share: int) -> tuple[Points, Target]:
+def _gathered(where: Points, what: Target, share: int, most: int) -> tuple[Points, Target]:
     """A table of counts with neighbouring columns and energies added up, so that every neutron speaks.
 
     What is gathered lies at the middle column and the mean energy; the ridge is smeared by a little more than the
     distance of the neighbours, which a descent on all pixels then removes.
     """
     q, w = where.rows.shape
-    wide, high = -(-q // share), -(-w // _SEARCH_ROWS)
+    wide, high = -(-q // share), -(-w // most)
     middle = np.minimum(np.arange(0, q, wide) + wide // 2, q - 1)
     place = np.asarray(where.hkl if where.Q_abs is None else np.asarray(where.Q_abs)[:, None])
     block = np.arange(q) // wide

@@ -142,16 +142,16 @@ def shared_grid(
     beyond = np.maximum(np.abs(cube) - np.array(edges) / 2 / step, 0)  # of the bin
     cube = cube[np.sum(beyond**2, axis=1) <= (reach + 1) ** 2]
     corner = np.floor(place / step).astype(int)
-    nodes, home, beside = [], [], []
+    found, home, beside = [], [], []
     for n in range(len(planes)):
         distinct = np.unique(corner[plane.reshape(-1) == n], axis=0)
         if len(distinct) * len(cube) > 50 * _MOST_NODES:  # elements of the list below, before repeats are dropped
             return None
         unique = np.unique((distinct[:, None] + cube).reshape(-1, len(basis)), axis=0)
-        beside.append(_neighbours(unique) + sum(len(x) for x in nodes))
-        nodes.append(unique)
+        beside.append(_neighbours(unique) + sum(len(x) for x in found))
+        found.append(unique)
         home.append(np.full(len(unique), n))
-    node, home = np.concatenate(nodes), np.concatenate(home)
+    node, home = np.concatenate(found), np.concatenate(home)
     count = len(node)
     if count > _MOST_NODES:
         return None
@@ -179,9 +179,7 @@ def shared_grid(
     )
 
 
-def _in_blocks(
-    count: int, in_reach: Callable[[np.ndarray], np.ndarray]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _in_blocks(count: int, in_reach: Callable[[np.ndarray], np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Wavevectors in blocks of neighbours, of which each needs a part of the nodes only.
 
     Returns:

@@ -16,10 +16,13 @@ import insiren
 from insiren.errors import OutsideDomain, UnstableStructure
 from insiren.forward import Forward, Parameter, Parameters, Points
 from insiren.instrument.exact import Exact
+from insiren.simulate.chunks import in_chunks
 from insiren.simulate.intensity import magnons
 from insiren.simulate.stability import require_stable, zone_grid
 from insiren.surrogate.domain import Domain
 from insiren.surrogate.siren import Siren
+
+_CHUNK_PIXELS = 2048  # at once: a layer with its derivatives stays in the caches
 
 
 class Surrogate(Forward):
@@ -55,8 +58,12 @@ class Surrogate(Forward):
         """log(1 + c S) at the points."""
         folded = self.domain.fold(points.hkl)[points.index]
         theta = jnp.stack([jnp.asarray(params[p.name], float) for p in self.domain.inputs])
-        theta = jnp.broadcast_to(theta, (len(points), len(theta)))
-        return self.net(self.domain.scaled(folded, points.omega, theta).astype(jnp.float32)).astype(float)
+
+        def some(place: Array, omega: Array) -> Array:
+            at = self.domain.scaled(place, omega, jnp.broadcast_to(theta, (len(omega), len(theta))))
+            return self.net(at.astype(jnp.float32)).astype(float)
+
+        return in_chunks(some, _CHUNK_PIXELS, folded, points.omega)
 
     def spectrum(self, params: Parameters, points: Points) -> Float[Array, " d"]:
         S = jnp.expm1(self.logarithm(params, points)) / self.scale
