@@ -78,7 +78,7 @@ def descend(
     active = np.isfinite(here.cost)
     for n in range(settings.steps):
         tried, promised = at.copy(), np.zeros(len(at))
-        for s in np.flatnonzero(active):
+        for s in map(int, np.flatnonzero(active)):
             curved = here.gram[s] + (beyond[s] if believed[s] and _positive(here.gram[s] + beyond[s]) else 0)
             step = _step(at[s], here.gradient[s], curved, mu[s], lower, upper)
             tried[s] = np.clip(at[s] + step * width, lower, upper)
@@ -88,7 +88,7 @@ def descend(
         if not active.any():
             break
         there = _scaled(problem.normal(tried, active), width)
-        for s in np.flatnonzero(active):
+        for s in map(int, np.flatnonzero(active)):
             gained = here.cost[s] - there.cost[s]
             if gained > 0:
                 ratio = gained / promised[s]
