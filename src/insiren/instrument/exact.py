@@ -29,7 +29,6 @@ from insiren.instrument.resolution import (
     q_quadrature,
     with_patch,
 )
-from insiren.model.crystal import lattice
 from insiren.model.hamiltonian import CONVENTION
 from insiren.model.spec import Model
 from insiren.simulate.chunks import in_chunks
@@ -43,7 +42,6 @@ OWN_NODES = 16  # along each axis, where wavevectors share no grid
 _ZERO_MODE = 1e-4  # of the largest energy: the shift that lifts a zero mode leaves it near 1e-6
 _DRAFT_NODES = 6  # even, so that no node sits on a Goldstone point
 _BIN_NODES = 3  # along each edge of a bin in Q, where nodes share no grid
-_PLANNED_Q = 8  # |Q| of a powder at which its average must stand still
 _CHUNK = 2048  # wavevectors at once, which bounds the memory
 _CHUNK_PIXELS = 2**16  # pixels summed at once: 0.5 MiB, so that the derivatives of four parameters stay in the caches
 _CHUNK_LINES = 2_000_000  # pixels times lines gathered at once, which bounds the memory
@@ -58,14 +56,14 @@ class Exact(Forward):
         model: the magnet and its instrument.
         refine: factor on the nodes of the Q broadening, of bins and of powder averages.
         own_nodes: nodes along each axis for wavevectors without a shared grid.
-        rings: of directions in a powder average.
-        octant: whether an eighth of the directions of a powder stands for all; None to find out.
+        orientations: in a powder average.
+        octant: whether an eighth of the orientations of a powder stands for all; None to find out.
     """
 
     model: Model = eqx.field(static=True)
     refine: int = eqx.field(static=True, default=1)
     own_nodes: int = eqx.field(static=True, default=OWN_NODES)
-    rings: int = eqx.field(static=True, default=powder.FIRST_RINGS)
+    orientations: int = eqx.field(static=True, default=powder.FIRST)
     octant: bool | None = eqx.field(static=True, default=None)
 
     @property
@@ -76,7 +74,7 @@ class Exact(Forward):
     def draft(self) -> Exact:
         """The same with fewer nodes."""
         own = min(self.own_nodes, _DRAFT_NODES)
-        return dataclasses.replace(self, refine=1, own_nodes=own, rings=powder.FIRST_RINGS)
+        return dataclasses.replace(self, refine=1, own_nodes=own, orientations=powder.FIRST)
 
     def given(self, fixed: Mapping[str, float]) -> Exact:
         """The same for fixed parameters: without Q broadening there is one node."""
@@ -86,10 +84,11 @@ class Exact(Forward):
         """The same with a quadrature planned for these points and parameters near these.
 
         Neighbouring wavevectors share a grid of nodes where they can; a powder gets as many
-        directions as its average needs to converge.
+        orientations as its average needs to converge.
         """
         if points.Q_abs is not None:
-            return self._powder_plan(points, params)
+            count = powder.enough(self, params, points, self._octant)
+            return dataclasses.replace(self, orientations=count * self.refine**2)
         if self.model.scattering.powder:
             raise ModelError(
                 f"{self.model.name} is a powder (scattering.powder), but the points are wavevectors of a crystal. Give "
@@ -112,19 +111,6 @@ class Exact(Forward):
                 grid.nodes, omega
             )
         return _OnGrid(self, grid, mix, q_fwhm)
-
-    def _powder_plan(self, points: Points, params: Parameters) -> Exact:
-        """The same with directions added until the powder average of a few |Q| stands still."""
-        few = points
-        if points.is_table:
-            few = points.columns(np.unique(np.linspace(0, len(points.hkl) - 1, _PLANNED_Q).round().astype(int)))
-        last, plan = None, self
-        while plan.rings <= powder.MOST_RINGS:
-            now = np.asarray(_compiled_spectrum(plan, params, few))
-            if last is not None and np.max(np.abs(now - last)) <= powder.TOLERANCE * np.max(np.abs(now)):
-                break
-            last, plan = now, dataclasses.replace(plan, rings=int(np.ceil(plan.rings * powder.GROWTH)))
-        return dataclasses.replace(plan, rings=min(plan.rings, powder.MOST_RINGS) * self.refine)
 
     @property
     def parallel(self) -> bool:
@@ -166,11 +152,10 @@ class Exact(Forward):
         require_stable(self.model, params)
 
     def spectrum(self, params: Parameters, points: Points) -> Float[Array, " d"]:
-        place = points.hkl if points.Q_abs is None else points.Q_abs
-        most = (
-            _CHUNK if points.Q_abs is None else _CHUNK_LINES
-        )  # the directions of a powder are solved in chunks anyway
-        size = max(1, most // self._nodes(points))
+        if points.Q_abs is not None:
+            nodes = powder.orientations(self.orientations, self._octant)
+            return powder.spectrum(self, params, points, nodes) * self._flux(points.omega)
+        place, size = points.hkl, max(1, _CHUNK // self._nodes(points))
         if points.is_table:
             rows = lambda Q, omega: self.rows(params, Q, omega, points.bins)  # noqa: E731
             return in_chunks(rows, min(size, _rows(points.rows)), place, points.rows).reshape(-1)
@@ -186,13 +171,13 @@ class Exact(Forward):
         )
 
     def rows(
-        self, params: Parameters, place: Float[Array, "q ..."], omega: Float[Array, "q w"], bins: Bins = POINT
+        self, params: Parameters, place: Float[Array, "q 3"], omega: Float[Array, "q w"], bins: Bins = POINT
     ) -> Float[Array, "q w"]:
-        """S(Q, ω) at wavevectors (q, 3) in r.l.u., or at |Q| (q,) of a powder, each with its own energies in meV."""
+        """S(Q, ω) at wavevectors (q, 3) in r.l.u., each with its own energies in meV."""
         return self._seen(params, place, omega, self.lines(params, place, bins), bins.omega)
 
     def _seen(self, params: Parameters, place: Array, omega: Array, lines: Any, omega_bin: float) -> Array:
-        over = None if place.ndim == 1 else integral(self.model)
+        over = integral(self.model)
         mix = None if over is None else over.mix(self.model, place, omega)
         S = view_sum(omega, mix, lines, profile(self.model, params, omega_bin), self._together > 1)
         return S * self._flux(omega)
@@ -217,24 +202,17 @@ class Exact(Forward):
 
     def _nodes(self, points: Points) -> int:
         """Wavevectors at which magnons are wanted for each of the points'."""
-        if points.Q_abs is not None:
-            return (
-                2
-                * self.rings**2
-                // (8 if self._octant else 1)
-                * (_BIN_NODES * self.refine if points.bins.Q_abs > 0 else 1)
-            )
         over = integral(self.model)
         views = 1 if over is None else len(over.offsets)
         bins = (_BIN_NODES * self.refine) ** len(points.bins.hkl)
         return self._own ** len(self.model.instrument.q_axes) * views * bins
 
-    def lines(self, params: Parameters, place: Float[Array, "q ..."], bins: Bins = POINT) -> Lines:
+    def lines(self, params: Parameters, place: Float[Array, "q 3"], bins: Bins = POINT) -> Lines:
         """The lines seen at each wavevector, from nodes of its own.
 
         Args:
             params: every parameter by name.
-            place: wavevectors in r.l.u., (q, 3), or |Q| of a powder in 1/Å, (q,).
+            place: wavevectors in r.l.u.
             bins: over which to average in Q.
 
         Returns:
@@ -242,21 +220,15 @@ class Exact(Forward):
             of an average over a range of Q and l the lines.
         """
         grid, weight = self._around(params, place, bins)  # (q, b, …, 3)
-        over = None if place.ndim == 1 else integral(self.model)  # a powder has no ranges
+        over = integral(self.model)
         E, I = in_chunks(lambda Q: self.views(params, Q, over), _CHUNK, grid.reshape(-1, 3))
         shape = (*grid.shape[:-1], -1)
         views = E.shape[1]
         E, I = E.reshape(shape), I.reshape(shape)
         variance = jnp.zeros_like(E)
         if E.shape[2] > 1:
-            neighbours = (
-                functools.partial(powder.beside, octant=self._octant)
-                if place.ndim == 1
-                else functools.partial(own_neighbours, axes=grid.ndim - 3)
-            )
-            beside = (neighbours(x) for x in (E, I))
-            together = 1 if place.ndim == 1 else self._together
-            E, I, variance = patch_moments(E, I, zip(*beside, strict=True), together)
+            beside = (own_neighbours(x, grid.ndim - 3) for x in (E, I))
+            E, I, variance = patch_moments(E, I, zip(*beside, strict=True), self._together)
         I = I * weight.reshape(-1, *shape[2:-1], 1)
         fwhm = with_patch(self.fwhm(params, E), variance)
         return tuple(  # type: ignore[return-value]
@@ -266,15 +238,8 @@ class Exact(Forward):
 
     def _around(self, params: Parameters, place: Array, bins: Bins) -> tuple[Array, Array]:
         """Nodes around each place in r.l.u., (q, b, …, 3), and their weights, (b, …)."""
-        count = _BIN_NODES * self.refine
-        if place.ndim == 1:
-            across, share = legendre([bins.Q_abs] if bins.Q_abs > 0 else [], count)
-            length = place[:, None] + across.sum(-1)
-            towards, even = powder.directions(self.rings, self._octant)
-            hkl = jnp.asarray(towards @ np.linalg.inv(lattice(self.model).reciprocal))
-            return length[..., None, None, None] * hkl, jnp.asarray(share[:, None, None] * even)
         axes = self.model.instrument.q_axes
-        across, share = legendre(bins.hkl, count)
+        across, share = legendre(bins.hkl, _BIN_NODES * self.refine)
         offsets, weight = q_quadrature(axes, self._own)
         shape = [self._own] * len(axes)
         nodes = place[:, None, None] + across[:, None] + jnp.asarray(params["q_fwhm"]) * offsets
@@ -325,11 +290,6 @@ class Exact(Forward):
         except UnstableStructure as error:
             return error
         return super().explain(params, points)
-
-
-@eqx.filter_jit
-def _compiled_spectrum(forward: Exact, params: Parameters, points: Points) -> Float[Array, " d"]:
-    return forward.spectrum(params, points)
 
 
 class _OnGrid(Forward):

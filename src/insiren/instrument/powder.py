@@ -1,69 +1,134 @@
-"""The average over the orientations of a powder.
+"""The average over the orientations of a powder, and over the bin in |Q|.
 
-Directions form an even grid in θ and φ, weighted by Fejér's rule, and each stands for a patch of the
-sphere as nodes of a Q broadening do for a patch of the zone: energy and weight are described to second
-order between the nodes, so that a few thousand directions replace many times as many.
+Orientations and |Q| are the points of one lattice: θ evenly in cos θ, φ and the place within the bin by multiples of
+two irrational numbers, so that no two share an angle or a length. The error of such a mean falls nearly as 1/n, that of
+a grid of n nodes as its cube root. The lines of all of them are gathered on a grid of energies.
 
-Source: Fejér, Math. Z. 37, 287 (1933), for the weights.
+Source: the lattice: Roberts, The Unreasonable Effectiveness of Quasirandom Sequences (2018), after Korobov, Dokl. Akad.
+Nauk SSSR 124, 1207 (1959).
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from typing import NamedTuple, Protocol
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
-from insiren.instrument.resolution import own_neighbours
+from insiren.forward import Parameters, Points
+from insiren.instrument.binning import EnergyGrid, energy_grid
+from insiren.instrument.profile import profile
 from insiren.model.crystal import lattice
 from insiren.model.spec import Model
+from insiren.simulate.chunks import in_chunks
 from insiren.simulate.intensity import magnons
 
-FIRST_RINGS = 16  # rings of directions a plan begins with
-MOST_RINGS = 256  # and ends with at the latest
+FIRST = 512  # orientations that a plan begins with
+MOST = 2**16  # and ends with at the latest
 GROWTH = 2  # from one attempt to the next
+_PLANNED_Q = 8  # |Q| at which the average must stand still
+_PLANNED_ENERGIES = 128  # at each
+_PLASTIC = 1.324717957244746  # x³ = x + 1: its powers are as irrational together as two numbers can be
 _TRIED = 5  # wavevectors at which a symmetry must hold
 _REACHES = (0.05, 0.01, 0.002)  # of the bounds: how far parameters are drawn; nearer where the structure is unstable
 _EQUAL = 1e-7  # relative
 TOLERANCE = 0.005  # of the largest intensity: a plan is done when an attempt changes no pixel by more
 
 
-def directions(rings: int, octant: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """Unit vectors (rings, 2 rings, 3), θ first and φ fastest, and weights that sum to 1 (rings, 2 rings).
+class Orientations(NamedTuple):
+    """Nodes of equal weight of the average over a powder.
 
-    Of an octant, which stands for all where three mirrors do, a half of the rings and a quarter of each.
+    Attributes:
+        towards: unit vectors, Cartesian, shape (n, 3).
+        across: where in the bin in |Q|, in its width, −1/2 … 1/2, shape (n,).
     """
-    theta = (np.arange(rings) + 0.5) * np.pi / rings
-    phi = (np.arange(2 * rings) + 0.5) * np.pi / rings
-    k = np.arange(1, rings // 2 + 1)
-    share = (1 - 2 * np.sum(np.cos(2 * k * theta[:, None]) / (4 * k**2 - 1), axis=1)) / rings  # of the sphere
-    across = np.sin(theta)[:, None]
-    z = np.broadcast_to(np.cos(theta)[:, None], (rings, 2 * rings))
-    weight = np.broadcast_to(share[:, None] / (2 * rings), z.shape)
-    vectors, weight = np.stack([across * np.cos(phi), across * np.sin(phi), z], -1), weight / weight.sum()
-    if not octant:
-        return vectors, weight
-    part = np.s_[: rings // 2, : rings // 2]
-    return vectors[part], weight[part] / weight[part].sum()
+
+    towards: Float[Array, "n 3"] | np.ndarray
+    across: Float[Array, " n"] | np.ndarray
 
 
-def beside(values: Array, octant: bool = False) -> Iterator[Array]:
-    """Values (…, rings, 2 rings, n) moved by one direction towards each pole, over which θ goes on, and around.
+def orientations(count: int, octant: bool = False) -> Orientations:
+    """So many orientations, of the whole sphere or of an octant, which stands for all where three mirrors do."""
+    n = np.arange(count)
+    z, around, across = (n + 0.5) / count, (0.5 + n / _PLASTIC) % 1, (0.5 + n / _PLASTIC**2) % 1
+    z, phi = (z, around * np.pi / 2) if octant else (2 * z - 1, around * 2 * np.pi)
+    r = np.sqrt(1 - z**2)
+    return Orientations(np.stack([r * np.cos(phi), r * np.sin(phi), z], -1), across - 0.5)
 
-    At the mirrors of an octant the neighbour is the direction itself, since nodes lie half a step from them.
-    """
-    if octant:
-        yield from own_neighbours(values, 2)
-        return
-    half = values.shape[-2] // 2
-    first, last = (jnp.roll(values[..., ring, :, :], half, -2)[..., None, :, :] for ring in (0, -1))
-    yield jnp.concatenate([first, values[..., :-1, :, :]], -3)
-    yield jnp.concatenate([values[..., 1:, :, :], last], -3)
-    yield jnp.roll(values, 1, -2)
-    yield jnp.roll(values, -1, -2)
+
+class Seen(Protocol):
+    """What an average needs of a simulator."""
+
+    @property
+    def model(self) -> Model: ...
+
+    def views(self, params: Parameters, hkl: Float[Array, "q 3"], over: None) -> tuple[Array, Array]:
+        """Energies (meV) and weights of the magnons at wavevectors in r.l.u., (q, 1, n)."""
+        ...
+
+    def fwhm(self, params: Parameters, E: Float[Array, " ..."]) -> Float[Array, " ..."]:
+        """FWHM in meV of modes of energy E in meV."""
+        ...
+
+
+def spectrum(of: Seen, params: Parameters, points: Points, nodes: Orientations) -> Float[Array, " d"]:
+    """S(|Q|, ω), the mean over orientations and the bins of the points, per meV and crystal cell."""
+    return _spread(of, params, points, _gathered(of, params, points, nodes))
+
+
+def _grid(of: Seen, params: Parameters, points: Points) -> EnergyGrid:
+    return energy_grid(points.omega, functools.partial(of.fwhm, params))
+
+
+def _gathered(of: Seen, params: Parameters, points: Points, nodes: Orientations) -> Float[Array, "q k"]:
+    """The mean weight of the lines of some orientations at each energy of a grid, for each |Q|."""
+    assert points.Q_abs is not None
+    grid, to_hkl = _grid(of, params, points), np.linalg.inv(lattice(of.model).reciprocal)
+    towards, across = jnp.asarray(nodes.towards @ to_hkl), jnp.asarray(nodes.across) * points.bins.Q_abs
+
+    def ring(Q: Float[Array, " one"]) -> Float[Array, "one k"]:
+        E, I = of.views(params, (Q + across)[:, None] * towards, None)
+        return grid.gathered(E.reshape(-1), I.reshape(-1))[None] / len(across)
+
+    return in_chunks(ring, 1, points.Q_abs)
+
+
+def _spread(of: Seen, params: Parameters, points: Points, weight: Float[Array, "q k"]) -> Float[Array, " d"]:
+    """Lines gathered on a grid as they are seen."""
+    shape = profile(of.model, params, points.bins.omega)
+    return _grid(of, params, points).seen(weight, points, functools.partial(of.fwhm, params), shape)
+
+
+def enough(of: Seen, params: Parameters, points: Points, octant: bool) -> int:
+    """How many orientations let the average at a few of the |Q| stand still, from `FIRST` to `MOST`."""
+    lengths, omega = np.unique(np.asarray(points.Q_abs)), np.asarray(points.omega)
+    which = np.unique(np.linspace(0, len(lengths) - 1, _PLANNED_Q).round().astype(int))
+    energies = np.linspace(omega.min(), omega.max(), _PLANNED_ENERGIES)
+    few = Points.table(Q_abs=lengths[which], omega=energies, bins=points.bins)
+    last, count = None, FIRST
+    while count < MOST:
+        now = _in_parts(of, params, few, orientations(count, octant))
+        if not np.all(np.isfinite(now)):
+            break  # unstable, and no orientations would help
+        if last is not None and np.max(np.abs(now - last)) <= TOLERANCE * np.max(np.abs(now)):
+            break
+        last, count = now, count * GROWTH
+    return count
+
+
+def _in_parts(of: Seen, params: Parameters, points: Points, nodes: Orientations) -> np.ndarray:
+    """`spectrum` with a part of the orientations at a time, so that any number of them needs one compilation."""
+    starts = range(0, len(nodes.across), FIRST)
+    parts = [_part(of, params, points, Orientations(*(x[n : n + FIRST] for x in nodes))) for n in starts]
+    return np.asarray(_whole(of, params, points, sum(parts[1:], parts[0]) / len(parts)))
+
+
+_part = eqx.filter_jit(_gathered)
+_whole = eqx.filter_jit(_spread)
 
 
 @functools.lru_cache(maxsize=64)
