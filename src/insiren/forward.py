@@ -83,6 +83,7 @@ class Points(eqx.Module):
             all of the second, and so on, the same number of each.
         Q_abs: |Q| of a powder in 1/Å, shape (q,); None for a single crystal.
         bins: the bin around each point.
+        is_even: whether it is known that all wavevectors of a table have the same energies.
     """
 
     hkl: Float[Array, "q r"]
@@ -91,6 +92,7 @@ class Points(eqx.Module):
     is_table: bool = eqx.field(static=True)
     Q_abs: Float[Array, " q"] | None
     bins: Bins = eqx.field(static=True)
+    is_even: bool = eqx.field(static=True)
 
     def __init__(
         self,
@@ -117,6 +119,7 @@ class Points(eqx.Module):
         self.index = jnp.asarray(index)
         self.is_table = is_table
         self.bins = bins
+        self.is_even = is_table and not isinstance(omega, Tracer) and _repeats(np.asarray(omega), len(self.hkl))
 
     @classmethod
     def table(
@@ -158,6 +161,12 @@ class Points(eqx.Module):
 
     def __len__(self) -> int:
         return self.omega.shape[0]
+
+
+def _repeats(omega: Float[np.ndarray, " d"], times: int) -> bool:
+    """Whether values are a row of so many repetitions."""
+    rows = omega.reshape(times, -1)
+    return bool(np.all(rows == rows[:1]))
 
 
 class Forward(eqx.Module):

@@ -74,7 +74,7 @@ class Exact(Forward):
     def draft(self) -> Exact:
         """The same with fewer nodes."""
         own = min(self.own_nodes, _DRAFT_NODES)
-        return dataclasses.replace(self, refine=1, own_nodes=own, orientations=powder.FIRST)
+        return dataclasses.replace(self, refine=1, own_nodes=own, orientations=powder.DRAFT)
 
     def given(self, fixed: Mapping[str, float]) -> Exact:
         """The same for fixed parameters: without Q broadening there is one node."""

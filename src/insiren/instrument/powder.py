@@ -1,8 +1,9 @@
 """The average over the orientations of a powder, and over the bin in |Q|.
 
 Orientations and |Q| are the points of one lattice: θ evenly in cos θ, φ and the place within the bin by multiples of
-two irrational numbers, so that no two share an angle or a length. The error of such a mean falls nearly as 1/n, that of
-a grid of n nodes as its cube root. The lines of all of them are gathered on a grid of energies.
+two irrational numbers, and turned from one |Q| to the next, so that no two share an angle or a length. The error of
+such a mean falls nearly as 1/n, that of a grid of n nodes as its cube root. The lines of all of them are gathered on a
+grid of energies.
 
 Source: the lattice: Roberts, The Unreasonable Effectiveness of Quasirandom Sequences (2018), after Korobov, Dokl. Akad.
 Nauk SSSR 124, 1207 (1959).
@@ -17,7 +18,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from insiren.forward import Parameters, Points
 from insiren.instrument.binning import EnergyGrid, energy_grid
@@ -27,7 +28,8 @@ from insiren.model.spec import Model
 from insiren.simulate.chunks import in_chunks
 from insiren.simulate.intensity import magnons
 
-FIRST = 512  # orientations that a plan begins with
+DRAFT = 128  # orientations of a rough spectrum
+FIRST = 512  # that a plan begins with
 MOST = 2**16  # and ends with at the latest
 GROWTH = 2  # from one attempt to the next
 _PLANNED_Q = 8  # |Q| at which the average must stand still
@@ -36,28 +38,41 @@ _PLASTIC = 1.324717957244746  # x³ = x + 1: its powers are as irrational togeth
 _TRIED = 5  # wavevectors at which a symmetry must hold
 _REACHES = (0.05, 0.01, 0.002)  # of the bounds: how far parameters are drawn; nearer where the structure is unstable
 _EQUAL = 1e-7  # relative
-TOLERANCE = 0.005  # of the largest intensity: a plan is done when an attempt changes no pixel by more
+TOLERANCE = 0.01  # of the spectrum, root of the mean square: a plan is done when an attempt changes no more
 
 
 class Orientations(NamedTuple):
     """Nodes of equal weight of the average over a powder.
 
     Attributes:
-        towards: unit vectors, Cartesian, shape (n, 3).
-        across: where in the bin in |Q|, in its width, −1/2 … 1/2, shape (n,).
+        z: cos θ, shape (n,).
+        around: φ in its range, 0 … 1, shape (n,).
+        across: where in the bin in |Q|, in its width, 0 … 1, shape (n,).
+        octant: whether they are of an octant, which stands for all where three mirrors do.
     """
 
-    towards: Float[Array, "n 3"] | np.ndarray
+    z: Float[Array, " n"] | np.ndarray
+    around: Float[Array, " n"] | np.ndarray
     across: Float[Array, " n"] | np.ndarray
+    octant: bool
+
+    def at(self, Q_abs: Float[Array, ""], edge: float, number: Int[Array, ""]) -> Float[Array, "n 3"]:
+        """Wavevectors, Cartesian in 1/Å, around the |Q| of this number, in a bin of this width in 1/Å."""
+        phi = (self.around + number / _PLASTIC**3) % 1 * (0.5 if self.octant else 2) * jnp.pi
+        length = Q_abs + edge * ((self.across + number / _PLASTIC**4) % 1 - 0.5)
+        r = jnp.sqrt(1 - self.z**2)
+        return length[:, None] * jnp.stack([r * jnp.cos(phi), r * jnp.sin(phi), jnp.asarray(self.z)], -1)
+
+    def part(self, start: int, count: int) -> Orientations:
+        """Some of them."""
+        return Orientations(*(x[start : start + count] for x in self[:3]), self.octant)
 
 
 def orientations(count: int, octant: bool = False) -> Orientations:
-    """So many orientations, of the whole sphere or of an octant, which stands for all where three mirrors do."""
+    """So many orientations, of the whole sphere or of an octant."""
     n = np.arange(count)
     z, around, across = (n + 0.5) / count, (0.5 + n / _PLASTIC) % 1, (0.5 + n / _PLASTIC**2) % 1
-    z, phi = (z, around * np.pi / 2) if octant else (2 * z - 1, around * 2 * np.pi)
-    r = np.sqrt(1 - z**2)
-    return Orientations(np.stack([r * np.cos(phi), r * np.sin(phi), z], -1), across - 0.5)
+    return Orientations(z if octant else 2 * z - 1, around, across, octant)
 
 
 class Seen(Protocol):
@@ -88,13 +103,12 @@ def _gathered(of: Seen, params: Parameters, points: Points, nodes: Orientations)
     """The mean weight of the lines of some orientations at each energy of a grid, for each |Q|."""
     assert points.Q_abs is not None
     grid, to_hkl = _grid(of, params, points), np.linalg.inv(lattice(of.model).reciprocal)
-    towards, across = jnp.asarray(nodes.towards @ to_hkl), jnp.asarray(nodes.across) * points.bins.Q_abs
 
-    def ring(Q: Float[Array, " one"]) -> Float[Array, "one k"]:
-        E, I = of.views(params, (Q + across)[:, None] * towards, None)
-        return grid.gathered(E.reshape(-1), I.reshape(-1))[None] / len(across)
+    def ring(Q: Float[Array, " one"], number: Int[Array, " one"]) -> Float[Array, "one k"]:
+        E, I = of.views(params, nodes.at(Q[0], points.bins.Q_abs, number[0]) @ to_hkl, None)
+        return grid.gathered(E.reshape(-1), I.reshape(-1))[None] / len(nodes.z)
 
-    return in_chunks(ring, 1, points.Q_abs)
+    return in_chunks(ring, 1, points.Q_abs, jnp.arange(len(points.Q_abs)))
 
 
 def _spread(of: Seen, params: Parameters, points: Points, weight: Float[Array, "q k"]) -> Float[Array, " d"]:
@@ -114,7 +128,7 @@ def enough(of: Seen, params: Parameters, points: Points, octant: bool) -> int:
         now = _in_parts(of, params, few, orientations(count, octant))
         if not np.all(np.isfinite(now)):
             break  # unstable, and no orientations would help
-        if last is not None and np.max(np.abs(now - last)) <= TOLERANCE * np.max(np.abs(now)):
+        if last is not None and np.linalg.norm(now - last) <= TOLERANCE * np.linalg.norm(now):
             break
         last, count = now, count * GROWTH
     return count
@@ -122,8 +136,7 @@ def enough(of: Seen, params: Parameters, points: Points, octant: bool) -> int:
 
 def _in_parts(of: Seen, params: Parameters, points: Points, nodes: Orientations) -> np.ndarray:
     """`spectrum` with a part of the orientations at a time, so that any number of them needs one compilation."""
-    starts = range(0, len(nodes.across), FIRST)
-    parts = [_part(of, params, points, Orientations(*(x[n : n + FIRST] for x in nodes))) for n in starts]
+    parts = [_part(of, params, points, nodes.part(start, FIRST)) for start in range(0, len(nodes.z), FIRST)]
     return np.asarray(_whole(of, params, points, sum(parts[1:], parts[0]) / len(parts)))
 
 
