@@ -38,7 +38,7 @@ _PLASTIC = 1.324717957244746  # x³ = x + 1: its powers are as irrational togeth
 _TRIED = 5  # wavevectors at which a symmetry must hold
 _REACHES = (0.05, 0.01, 0.002)  # of the bounds: how far parameters are drawn; nearer where the structure is unstable
 _EQUAL = 1e-7  # relative
-TOLERANCE = 0.01  # of the spectrum, root of the mean square: a plan is done when an attempt changes no more
+TOLERANCE = 0.015  # of the spectrum, root of the mean square: a plan is done when an attempt changes no more
 
 
 class Orientations(NamedTuple):
