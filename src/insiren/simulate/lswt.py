@@ -135,13 +135,9 @@ def weights(model: Model, params: Parameters) -> Complex[Array, "o m m"]:
 
 def hamiltonian(model: Model, W: Complex[Array, "o m m"], hkl: Float[Array, "q 3"]) -> Complex[Array, "q m m"]:
     """H(Q) in meV, without Z_c, for wavevectors in crystal r.l.u. (see `weights`)."""
-    angle = 2 * jnp.pi * (hkl @ spin_waves(model).offsets.T)
-    waves = jnp.concatenate([jnp.cos(angle), jnp.sin(angle)], 1)
-    back = jnp.conj(jnp.swapaxes(W, 1, 2))
-    # in real numbers: a product with complex phases costs twice as much, and more where it is differentiated
-    parts = jnp.concatenate([W + back, 1j * (W - back)]).reshape(2 * len(W), -1)
-    H = jax.lax.complex(waves @ parts.real, waves @ parts.imag)
-    return H.reshape(-1, *W.shape[1:])
+    phase = jnp.exp(2j * jnp.pi * (hkl @ spin_waves(model).offsets.T))
+    X = (phase @ W.reshape(W.shape[0], -1)).reshape(-1, *W.shape[1:])
+    return X + jnp.conj(jnp.swapaxes(X, -1, -2))
 
 
 def bogoliubov(H: Complex[Array, "m m"], metric: tuple[int, ...]) -> tuple[Float[Array, " m"], Complex[Array, "m m"]]:
