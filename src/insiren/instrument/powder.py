@@ -65,7 +65,8 @@ class Orientations(NamedTuple):
 
     def part(self, start: int, count: int) -> Orientations:
         """Some of them."""
-        return Orientations(*(x[start : start + count] for x in self[:3]), self.octant)
+        some = slice(start, start + count)
+        return Orientations(self.z[some], self.around[some], self.across[some], self.octant)
 
 
 def orientations(count: int, octant: bool = False) -> Orientations:
