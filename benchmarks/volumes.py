@@ -108,11 +108,12 @@ def _opened_cut_fitted(path: str) -> str:
     assert data.data.size == np.prod(SHAPES["5e7"]) and cut.sizes["energy_transfer"] < data.sizes["energy_transfer"]
     samples = [ins.subset(part, 5_000) for part in (data, cut)]
     held = _memory()
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     model = ins.exact(ins.Model.from_dict(MODEL))
     fits = [ins.fit(model, drawn, starts=2) for drawn in samples]
     # The child that read ended before the fits began.
-    held = max(held, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
-    return ";".join([str(held), *(f"{fit.values['J']:.3f},{fit.errors['J']:.3f}" for fit in fits)])
+    fitted = max(own, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    return ";".join([str(held), str(fitted), *(f"{fit.values['J']:.3f},{fit.errors['J']:.3f}" for fit in fits)])
 
 
 def _seconds() -> float:
@@ -139,14 +140,15 @@ def volume_rows():
                 seconds = sorted(float(run[1]) for run in runs)
                 yield f"1e7 cells, {name}", f"{seconds[1]:.2f} s", runs[0][0], f"({seconds[0]:.2f} … {seconds[2]:.2f})"
             found, seconds, before, _ = alone_here("fit", large)
-            held, *fits = found.split(";")
+            held, fitted, *fits = found.split(";")
             values = " and ".join(f"{v} ± {e}" for v, e in (one.split(",") for one in fits))
             size = SIZE * np.prod(SHAPES["5e7"]) / 2**20
             yield (
                 "5e7 cells: opened, cut, fitted",
                 f"{float(seconds):.0f} s",
                 f"J = {values}, true {J:g}",
-                f"{(int(held) - int(before)) / size:.2f} of its {size:.0f} MB",
+                f"{(int(held) - int(before)) / size:.2f} of its {size:.0f} MB until drawn from; "
+                f"with the fits {(int(fitted) - int(before)) / size:.2f}",
             )
 
     def alone_here(what: str, path: Path) -> list[str]:

@@ -41,7 +41,8 @@ GRID_NODES = 8  # in one FWHM; doubling them moves J of La2NiO4 by less than 0.0
 OWN_NODES = 16  # along each axis, where wavevectors share no grid
 _ZERO_MODE = 1e-4  # of the largest energy: the shift that lifts a zero mode leaves it near 1e-6
 _DRAFT_NODES = 6  # even, so that no node sits on a Goldstone point
-_BIN_NODES = 3  # along each edge of a bin in Q, where nodes share no grid
+BIN_NODES = 3  # along each edge of a bin in Q, where nodes share no grid
+_DRAFT_BIN_NODES = 2
 _CHUNK = 2048  # wavevectors at once, which bounds the memory
 _CHUNK_PIXELS = 2**16  # pixels summed at once: 0.5 MiB, so that the derivatives of four parameters stay in the caches
 _CHUNK_LINES = 2_000_000  # pixels times lines gathered at once, which bounds the memory
@@ -56,6 +57,7 @@ class Exact(Forward):
         model: the magnet and its instrument.
         refine: factor on the nodes of the Q broadening, of bins and of powder averages.
         own_nodes: nodes along each axis for wavevectors without a shared grid.
+        bin_nodes: nodes along each edge of a bin in Q there.
         orientations: in a powder average.
         octant: whether an eighth of the orientations of a powder stands for all; None to find out.
     """
@@ -63,6 +65,7 @@ class Exact(Forward):
     model: Model = eqx.field(static=True)
     refine: int = eqx.field(static=True, default=1)
     own_nodes: int = eqx.field(static=True, default=OWN_NODES)
+    bin_nodes: int = eqx.field(static=True, default=BIN_NODES)
     orientations: int = eqx.field(static=True, default=powder.FIRST)
     octant: bool | None = eqx.field(static=True, default=None)
 
@@ -74,7 +77,7 @@ class Exact(Forward):
     def draft(self) -> Exact:
         """The same with fewer nodes."""
         own = min(self.own_nodes, _DRAFT_NODES)
-        return dataclasses.replace(self, refine=1, own_nodes=own, orientations=powder.DRAFT)
+        return dataclasses.replace(self, refine=1, own_nodes=own, bin_nodes=_DRAFT_BIN_NODES, orientations=powder.DRAFT)
 
     def given(self, fixed: Mapping[str, float]) -> Exact:
         """The same for fixed parameters: without Q broadening there is one node."""
@@ -204,7 +207,7 @@ class Exact(Forward):
         """Wavevectors at which magnons are wanted for each of the points'."""
         over = integral(self.model)
         views = 1 if over is None else len(over.offsets)
-        bins = (_BIN_NODES * self.refine) ** len(points.bins.hkl)
+        bins = (self.bin_nodes * self.refine) ** len(points.bins.hkl)
         return self._own ** len(self.model.instrument.q_axes) * views * bins
 
     def lines(self, params: Parameters, place: Float[Array, "q 3"], bins: Bins = POINT) -> Lines:
@@ -239,7 +242,7 @@ class Exact(Forward):
     def _around(self, params: Parameters, place: Array, bins: Bins) -> tuple[Array, Array]:
         """Nodes around each place in r.l.u., (q, b, …, 3), and their weights, (b, …)."""
         axes = self.model.instrument.q_axes
-        across, share = legendre(bins.hkl, _BIN_NODES * self.refine)
+        across, share = legendre(bins.hkl, self.bin_nodes * self.refine)
         offsets, weight = q_quadrature(axes, self._own)
         shape = [self._own] * len(axes)
         nodes = place[:, None, None] + across[:, None] + jnp.asarray(params["q_fwhm"]) * offsets
