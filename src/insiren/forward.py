@@ -222,6 +222,22 @@ class Forward(eqx.Module):
         """Whether it averages over the bins of points; else it gives the spectrum at their centres."""
         return False
 
+    @property
+    def limits(self) -> dict[str, tuple[float, float]]:
+        """Beyond which values of its parameters it has no answer, by name; empty where it asks the physics alone."""
+        return {}
+
+    def mistakes(self, params: Parameters, points: Points, many: int, seed: int) -> Float[Array, "m d"] | None:
+        """Errors that its spectrum may have, drawn as large and as smooth as is known; None where it is right.
+
+        Args:
+            params: values by name.
+            points: where.
+            many: how many to draw.
+            seed: of the random numbers.
+        """
+        return None
+
     def describe(self) -> dict[str, Any]:
         """What a report should say of it: "model", "forward", and numbers such as its quadrature."""
         return {"model": type(self).__name__, "forward": "callable"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +11,7 @@ import numpy as np
 from insiren.data.spectrum import Measured
 from insiren.fit.choice import Choice
 from insiren.fit.identify import identify
+from insiren.fit.mistakes import shifts_of_mistakes
 from insiren.fit.objective import Kind, deviance, nuisance, profile
 from insiren.fit.polish import polished
 from insiren.fit.problem import Problem
@@ -46,10 +49,8 @@ def answer_at(
     of_pixels, of_peaks = problem.observed(J)
     square = problem.widen * float(pixels @ pixels) + float(peaks @ peaks)
     covariance, noise = _covariance(J, edge, square, freedom, kind)
-    check = polished(problem, theta, maps, noise)
-    if check is not None:  # a shift of the surrogate is an error of the answer, fully correlated in all parameters
-        shift = np.where(np.isfinite(np.diag(covariance)), list(check["shift"].values()), 0.0)
-        covariance = covariance + np.outer(shift, shift)
+    check, of_surrogate = _checked(problem, theta, J, maps, covariance, noise)
+    covariance = covariance + of_surrogate
     models = [profile(S, t) for S, t in zip(problem.spectra(theta), problem.data, strict=True)]
     misfit = float(pixels @ pixels)
     if kind == "poisson":
@@ -75,6 +76,26 @@ def answer_at(
         problem=problem,
         identified=identify(choice.names, {p.name: p.unit for p in choice.free}, covariance, of_pixels, maps, of_peaks),
     )
+
+
+def _checked(
+    problem: Problem, theta: np.ndarray, J: np.ndarray, maps: list[Measured], covariance: np.ndarray, noise: float
+) -> tuple[dict[str, Any] | None, np.ndarray]:
+    """What is known of the error of a surrogate's answer, and what it adds to the covariance.
+
+    Where the exact simulator says how far the answer is off, that shift is an error, fully correlated in all
+    parameters; elsewhere the errors that the surrogate states are carried over to the parameters.
+    """
+    sound = np.isfinite(np.diag(covariance))
+    check, predicted = polished(problem, theta, maps, noise), shifts_of_mistakes(problem, theta, J, sound)
+    added = np.zeros_like(covariance)
+    if predicted is not None:
+        spread = dict(zip(problem.choice.names, np.sqrt(np.diag(predicted)).tolist(), strict=True))
+        added, check = predicted, (check or {}) | {"predicted": spread}
+    if check is not None and "shift" in check:
+        shift = np.where(sound, list(check["shift"].values()), 0.0)
+        added = np.outer(shift, shift)
+    return check, added
 
 
 def _covariance(J: np.ndarray, edge: np.ndarray, square: float, freedom: float, kind: Kind) -> tuple[np.ndarray, float]:

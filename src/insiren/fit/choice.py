@@ -204,6 +204,30 @@ def _bounded(parameter: Parameter, bounds: tuple[float, float] | None) -> Parame
     )
 
 
+def within_limits(choice: Choice, forwards: Sequence[Forward]) -> Choice:
+    """The choice with bounds no wider than what the Forwards can answer.
+
+    Raises:
+        FitError: the bounds of a parameter lie wholly beyond.
+    """
+    found = []
+    for p in choice.free:
+        low, high = limits_of(p.name, forwards)
+        if not max(low, p.min) < min(high, p.max):
+            raise FitError(
+                f"{p.name} is to lie in {p.min:g} … {p.max:g} {p.unit}, but this surrogate learnt {low:g} … {high:g}. "
+                "Change the bounds, use the exact simulator, or train a surrogate over a larger box."
+            )
+        found.append(_bounded(p, (max(low, p.min), min(high, p.max))))
+    return dataclasses.replace(choice, free=tuple(found))
+
+
+def limits_of(name: str, forwards: Sequence[Forward]) -> tuple[float, float]:
+    """Between which values of a parameter all Forwards have answers; infinite where there is no limit."""
+    spans = [s for one in forwards if (s := one.limits.get(name.partition("[")[0])) is not None]
+    return max((low for low, _ in spans), default=-np.inf), min((high for _, high in spans), default=np.inf)
+
+
 def merged(forwards: Sequence[Forward]) -> tuple[Parameter, ...]:
     """The parameters of several Forwards, those of one name as one, with the first's default and the common bounds.
 

@@ -16,7 +16,7 @@ from insiren.errors import FitError
 from insiren.fit.answer import answer_at
 from insiren.fit.assignment import Rule
 from insiren.fit.beside import Beside
-from insiren.fit.choice import choose, merged
+from insiren.fit.choice import choose, merged, within_limits
 from insiren.fit.descent import BATCH, RATE, STEPS
 from insiren.fit.descent import descend as descend_like_the_paper
 from insiren.fit.marquardt import Settings, descend
@@ -171,7 +171,7 @@ def pose(sources: Sequence[Forward], sets: Sequence[sc.DataArray], wish: Treatme
         DataError: a data set holds nothing usable.
     """
     kind, maps = measured_sets(sets, wish)
-    choice = choose(merged(sources), *wanted, [m.name for m in maps])
+    choice = within_limits(choose(merged(sources), *wanted, [m.name for m in maps]), sources)
     ready = [one.given(choice.part(n, one).constant) for n, one in enumerate(sources)]
     kind, maps, targets, noises, remarks = treated(sets, kind, maps, ready, choice, wish)
     forwards = () if all(one is sources[0] for one in sources) and not choice.each else tuple(ready)

@@ -9,6 +9,7 @@ import numpy as np
 
 import insiren
 from insiren.data.spectrum import Measured
+from insiren.fit.choice import limits_of
 from insiren.fit.objective import Profile
 from insiren.fit.problem import Problem
 from insiren.forward import Parameter
@@ -135,10 +136,7 @@ class Fit:
         said = list(self.warnings)
         for p, edge in zip(self.parameters, self.at_bound, strict=True):
             if edge:
-                said.append(
-                    f"{p.name} ended at a bound of {p.min:g} … {p.max:g} {p.unit}, so it has no error; "
-                    f"widen it with --bound {p.name}=LO:HI, or fix it."
-                )
+                said.append(self._at_edge(p))
             elif self.errors[p.name] is None:
                 said.append(
                     f"{p.name} has no effect on these pixels, so it has no error; fix it with --fix {p.name}=VALUE."
@@ -160,6 +158,17 @@ class Fit:
         if agree < n / 2:
             said.append(f"Only {agree} of {n} raw starts descend to this minimum; the global search found it.")
         return said
+
+    def _at_edge(self, p: Parameter) -> str:
+        """That a parameter ended at its bound, and what to do: what a surrogate has not learnt no bound can widen."""
+        ended = f"{p.name} ended at a bound of {p.min:g} … {p.max:g} {p.unit}, so it has no error; "
+        nearer = int(self.values[p.name] > (p.min + p.max) / 2)
+        if (p.min, p.max)[nearer] == limits_of(p.name, self.problem.sources)[nearer]:
+            return ended + (
+                "the surrogate has learnt nothing beyond. Use the exact simulator, or train a surrogate over a larger "
+                f"box (insiren train MODEL --bound {p.name}=LO:HI)."
+            )
+        return ended + f"widen it with --bound {p.name}=LO:HI, or fix it."
 
     def _beside(self, name: str) -> dict[str, float | None]:
         """The systematic and the total error of a parameter, where they are known."""

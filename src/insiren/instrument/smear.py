@@ -46,6 +46,16 @@ class PathSmeared(Forward):
     def parallel(self) -> bool:
         return self.inner.parallel
 
+    @property
+    def limits(self) -> dict[str, tuple[float, float]]:
+        return self.inner.limits
+
+    def mistakes(self, params: Parameters, points: Points, many: int, seed: int) -> Float[Array, "m d"] | None:
+        found = self.inner.mistakes(params, points, many, seed)
+        if found is None:
+            return None
+        return (self._kernel(points) @ found.reshape(many, len(points.hkl), -1)).reshape(many, -1)
+
     def given(self, fixed: Mapping[str, float]) -> Forward:
         return PathSmeared(self.inner.given(fixed), self.sigma)
 
@@ -66,12 +76,14 @@ class PathSmeared(Forward):
         return self.inner.bands(params, hkl)  # type: ignore[attr-defined]
 
     def spectrum(self, params: Parameters, points: Points) -> Float[Array, " d"]:
-        columns = points.hkl.shape[0]
-        step = np.arange(columns)
+        S = self.inner.spectrum(params, points).reshape(points.hkl.shape[0], -1)
+        return (self._kernel(points) @ S).reshape(-1)
+
+    def _kernel(self, points: Points) -> Float[Array, "q q"]:
+        """The weight of each column in the mean around another."""
+        step = np.arange(points.hkl.shape[0])
         kernel = np.exp(-0.5 * ((step[:, None] - step) / self.sigma) ** 2)
-        kernel /= kernel.sum(axis=1, keepdims=True)
-        S = self.inner.spectrum(params, points).reshape(columns, -1)
-        return (jnp.asarray(kernel) @ S).reshape(-1)
+        return jnp.asarray(kernel / kernel.sum(axis=1, keepdims=True))
 
     def explain(self, params: Parameters, points: Points) -> Exception:
         return self.inner.explain(params, points)

@@ -292,8 +292,10 @@ def _surrogate(fit: Fit) -> str:
     if not check:
         return ""
     units = {p.name: p.unit for p in fit.parameters}
+    if "exact" not in check:
+        return _stated(check["predicted"], fit, units)
     rows = []
-    for name, value in check.get("exact", {}).items():
+    for name, value in check["exact"].items():
         error, shift = fit.errors.get(name), check.get("shift", {}).get(name, math.nan)
         off = f"{shift / error:+.2g}".replace("-", "−") if error else ""
         ours, theirs = (words.rounded(v, error)[0] for v in (fit.values[name], value))
@@ -309,6 +311,21 @@ def _surrogate(fit: Fit) -> str:
         )
     table = _table(("Parameter", "Surrogate", "Exact", "Shift in errors"), rows)
     return f"<section>\n<h2>Surrogate against exact simulator</h2>\n<p>{escape(said)}</p>\n{table}\n</section>"
+
+
+def _stated(predicted: Mapping[str, float], fit: Fit, units: Mapping[str, str]) -> str:
+    """What a surrogate without an exact simulator says of its own error."""
+    rows = []
+    for name, shift in predicted.items():
+        error = fit.errors.get(name)
+        part = f"{shift / error:.2g}" if error else ""
+        rows.append((f"{name} ({units[name]})" if units.get(name) else name, f"{shift:.2g}", part))
+    said = (
+        "There is no exact simulator to compare this surrogate with. Its map of held-out errors says how far they may "
+        "move the answer; the errors above include it."
+    )
+    table = _table(("Parameter", "Error from the surrogate", "Part of the error"), rows)
+    return f"<section>\n<h2>Error of the surrogate</h2>\n<p>{escape(said)}</p>\n{table}\n</section>"
 
 
 def _baseline(fit: Fit, facts: Mapping[str, Any]) -> str:

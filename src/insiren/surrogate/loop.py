@@ -52,8 +52,8 @@ class Training(Protocol):
         """Root mean square error of log(1 + c S) on points that are never trained on."""
         ...
 
-    def surrogate(self, state: Any) -> Surrogate:
-        """What has been learnt, its held-out error measured."""
+    def surrogate(self, state: Any, seconds: float) -> Surrogate:
+        """What has been learnt in so many seconds, its held-out errors measured."""
         ...
 
     def fingerprint(self) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def learn(
         spans.append(budget.clock() - begin)
         if budget.target is not None and error <= budget.target:
             break
-    return training.surrogate(state)
+    return training.surrogate(state, budget.clock() - began)
 
 
 def _aim(share: float, left: float, spans: list[float]) -> float:

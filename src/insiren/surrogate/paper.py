@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 from typing import Any
 
 import equinox as eqx
@@ -34,6 +33,7 @@ from insiren.surrogate.domain import Domain
 from insiren.surrogate.siren import Siren
 from insiren.surrogate.surrogate import Surrogate
 from insiren.surrogate.training import State, rms
+from insiren.surrogate.trust import correlations, provenance
 
 PATHS = ("path1", "path2")
 IMAGES, LEARNT = 1200, 1000
@@ -163,24 +163,15 @@ class Paper:
     def error(self, state: State) -> float:
         return rms(state.net, *self.held_out)
 
-    def surrogate(self, state: State) -> Surrogate:
+    def surrogate(self, state: State, seconds: float = 0.0) -> Surrogate:
         """The network as a Surrogate: its inputs in [−1, 1], l left out, which is 0 on both paths."""
         found = published(self.exact, state.net)
         hkl = np.concatenate([route(self.exact.model, name)[0] for name in PATHS])
         r = accuracy(found, hkl[::4], ENERGIES[5::4], 20, self.seed + 1, {"q_fwhm": 0.0}).r
-        facts = {
-            "insiren": insiren.__version__,
-            "model": self.exact.model.name,
-            "digest": self.exact.model.digest,
-            "recipe": self.fingerprint() | {"images": self.images, "steps_done": int(state.step)},
-            "held_out": {
-                "rms_log": self.error(state),
-                "r_median": float(np.median(r)),
-                "r_min": float(np.min(r)),
-                "spectra": len(r),
-            },
-        }
-        return dataclasses.replace(found, provenance=json.dumps(facts))
+        held = {"rms_log": self.error(state)} | correlations(r)
+        recipe = self.fingerprint() | {"images": self.images, "steps_done": int(state.step)}
+        facts = provenance(self.exact.model.name, self.exact.model.digest, recipe, self.seed, seconds, held)
+        return dataclasses.replace(found, provenance=facts)
 
 
 def _last(step: int, count: int, paper: Paper) -> int:

@@ -75,7 +75,7 @@ class Siren(eqx.Module):
         return (x @ self.weights[-1] + self.biases[-1])[..., 0]
 
 
-def siren(inputs: int, width: int, layers: int, key: PRNGKeyArray) -> Siren:
+def siren(inputs: int, width: int, layers: int, key: PRNGKeyArray, first: float = FIRST) -> Siren:
     """A network with fresh weights: uniform in ±15/inputs first, in ±√(6/width) after.
 
     Args:
@@ -83,10 +83,11 @@ def siren(inputs: int, width: int, layers: int, key: PRNGKeyArray) -> Siren:
         width: units in each sine layer.
         layers: sine layers; a linear one follows.
         key: of the random numbers.
+        first: half-width of the first layer's weights times the inputs, in place of 15.
     """
     sizes = [inputs] + [width] * layers + [1]
     keys = jax.random.split(key, 2 * len(sizes))
-    spans = [FIRST / inputs] + [float(np.sqrt(6 / width))] * layers
+    spans = [first / inputs] + [float(np.sqrt(6 / width))] * layers
     weights = [
         jax.random.uniform(keys[2 * n], (sizes[n], sizes[n + 1]), jnp.float32, -span, span)
         for n, span in enumerate(spans)

@@ -25,18 +25,24 @@ from insiren.forward import Parameter
 from insiren.instrument.exact import Exact
 from insiren.model.spec import Model
 from insiren.surrogate.domain import Domain
+from insiren.surrogate.errormap import ErrorMap
+from insiren.surrogate.phase import Phase
 from insiren.surrogate.siren import Siren
 from insiren.surrogate.surrogate import Surrogate
 
-FORMAT = 2  # 2: a checksum, and surrogates without a model
+FORMAT = 3  # 3: a map of errors, and the phase of surrogates without a model
+READ = (2, FORMAT)  # 2: a checksum, and surrogates without a model
 _LARGEST = 200_000_000  # bytes; a network of this kind is a thousand times smaller
 
 
 def save_surrogate(surrogate: Surrogate, path: str | Path) -> None:
     """Writes a surrogate file; single-precision weights, JSON for the rest."""
-    net, simulator = surrogate.net, surrogate.simulator
-    tensors = {f"weight{n}": np.asarray(W) for n, W in enumerate(net.weights)}
-    tensors |= {f"bias{n}": np.asarray(b) for n, b in enumerate(net.biases)}
+    simulator, errors, phase = surrogate.simulator, surrogate.errors, surrogate.phase
+    tensors = _layers(surrogate.net)
+    if errors is not None:
+        tensors |= _layers(errors.net, "error_")
+    if phase is not None:
+        tensors |= {"phase_sets": np.asarray(phase.sets), "phase_stable": np.asarray(phase.stable)}
     facts = {
         "format": FORMAT,
         "scale": surrogate.scale,
@@ -44,6 +50,7 @@ def save_surrogate(surrogate: Surrogate, path: str | Path) -> None:
         "refine": 1 if simulator is None else simulator.refine,
         "domain": dataclasses.asdict(surrogate.domain),
         "provenance": json.loads(surrogate.provenance),
+        "errors": None if errors is None else {"factor": errors.factor, "length": errors.length},
     }
     write_tensors(Path(path), tensors, facts)
 
@@ -57,19 +64,18 @@ def load_surrogate(path: str | Path) -> Surrogate:
     path = bundled_path(str(path)) or Path(path)
     tensors, facts = read_tensors(path)
     try:
-        layers = sum(name.startswith("weight") for name in tensors)
-        net = Siren(
-            [jnp.asarray(tensors[f"weight{n}"]) for n in range(layers)],
-            [jnp.asarray(tensors[f"bias{n}"]) for n in range(layers)],
-        )
+        net = _network(tensors)
         written, refine = facts["model"], int(facts["refine"])
         model = None if written is None else Model.from_dict(written, origin=f"The model in {path}")
         domain, scale = _domain(facts["domain"]), float(facts["scale"])
         _check_domain(path, domain, scale, model)
-        _check_shapes(path, net, domain)
-        return Surrogate(
-            net, scale, domain, None if model is None else Exact(model, refine), json.dumps(facts["provenance"])
+        _check_shapes(path, net, len(domain.lower))
+        errors = (
+            None if facts["format"] == 2 or facts["errors"] is None else _errors(path, tensors, facts["errors"], domain)
         )
+        simulator = None if model is None else Exact(model, refine)
+        made = json.dumps(facts["provenance"])
+        return Surrogate(net, scale, domain, simulator, made, errors, _phase(path, tensors, domain))
     except (KeyError, TypeError, ValueError, ModelError) as error:
         raise SurrogateError(f"{path} is not a whole surrogate file ({error!r}). Get or train it again.") from error
 
@@ -85,6 +91,36 @@ def bundled_path(name: str) -> Path | None:
     if Path(name).exists() or name not in bundled_surrogates():
         return None
     return Path(str(resources.files("insiren.surrogate") / "bundled" / name))
+
+
+def _layers(net: Siren, prefix: str = "") -> dict[str, np.ndarray]:
+    """The tensors of a network by name."""
+    tensors = {f"{prefix}weight{n}": np.asarray(W) for n, W in enumerate(net.weights)}
+    return tensors | {f"{prefix}bias{n}": np.asarray(b) for n, b in enumerate(net.biases)}
+
+
+def _network(tensors: dict[str, np.ndarray], prefix: str = "") -> Siren:
+    layers = range(sum(name.startswith(f"{prefix}weight") for name in tensors))
+    weights, biases = ([jnp.asarray(tensors[f"{prefix}{kind}{n}"]) for n in layers] for kind in ("weight", "bias"))
+    return Siren(weights, biases)
+
+
+def _errors(path: Path, tensors: dict[str, np.ndarray], facts: dict[str, Any], domain: Domain) -> ErrorMap:
+    found = ErrorMap(_network(tensors, "error_"), float(facts["factor"]), float(facts["length"]))
+    _check_shapes(path, found.net, len(domain.lower) + 2)
+    if not (0 < found.factor < np.inf and 0 < found.length < np.inf):
+        raise SurrogateError(f"{path}: its map of errors makes no sense. Get or train it again.")
+    return found
+
+
+def _phase(path: Path, tensors: dict[str, np.ndarray], domain: Domain) -> Phase | None:
+    if "phase_sets" not in tensors:
+        return None
+    sets, stable = tensors["phase_sets"], tensors["phase_stable"]
+    whole = sets.shape == (len(stable), len(domain.inputs)) and stable.dtype == bool and sets.dtype == np.float32
+    if not (whole and np.isfinite(sets).all()):
+        raise SurrogateError(f"{path}: the stable phase that it learnt makes no sense. Get or train it again.")
+    return Phase(jnp.asarray(sets), jnp.asarray(stable))
 
 
 def _domain(facts: dict[str, Any]) -> Domain:
@@ -113,8 +149,8 @@ def _check_domain(path: Path, domain: Domain, scale: float, model: Model | None)
         raise SurrogateError(f"{path}: the ranges that it learnt make no sense. Get or train it again.")
 
 
-def _check_shapes(path: Path, net: Siren, domain: Domain) -> None:
-    sizes = [len(domain.lower)]
+def _check_shapes(path: Path, net: Siren, inputs: int) -> None:
+    sizes = [inputs]
     for W, b in zip(net.weights, net.biases, strict=True):
         if W.ndim != 2 or b.shape != W.shape[1:] or W.shape[0] != sizes[-1] or W.dtype != jnp.float32:
             raise SurrogateError(f"{path}: the layers of the network do not fit together. Get or train it again.")
@@ -177,10 +213,10 @@ def read_tensors(path: Path, most: int = _LARGEST) -> tuple[dict[str, np.ndarray
         raise SurrogateError(
             f"{path} is truncated, altered or no file of insiren ({error}). Get or train it again."
         ) from error
-    if facts.get("format") != FORMAT:
+    if facts.get("format") not in READ:
         raise SurrogateError(
-            f"{path} has format {facts.get('format')!r}; this version reads {FORMAT}. Train it again, or update "
-            "insiren."
+            f"{path} has format {facts.get('format')!r}; this version reads {READ[0]} to {FORMAT}. Train it again, or "
+            "update insiren."
         )
     if (found := checksum(tensors, facts)) != facts.get("sha256"):
         raise SurrogateError(

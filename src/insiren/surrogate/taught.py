@@ -15,11 +15,14 @@ from jaxtyping import Array
 import insiren
 from insiren.errors import SurrogateError
 from insiren.surrogate.domain import Domain
+from insiren.surrogate.errormap import ErrorMap, map_errors
 from insiren.surrogate.loop import Budget, Progress, learn
+from insiren.surrogate.phase import phase_of
 from insiren.surrogate.samples import Samples
 from insiren.surrogate.siren import siren
 from insiren.surrogate.surrogate import Surrogate
 from insiren.surrogate.training import TYPICAL_PEAK, Recipe, State, decayed_optimiser, descend, rms
+from insiren.surrogate.trust import QUERIES, agreement, correlations, provenance
 
 _HELD_OUT = 20  # one set of so many is never trained on
 _GROUP = 16  # points picked together, as in training from a simulator
@@ -49,9 +52,11 @@ class Taught:
         Raises:
             SurrogateError: there are too few sets to hold some out.
         """
-        if samples.sets < 2:
+        stable = int(np.isfinite(samples.S).any(axis=(1, 2)).sum())
+        if stable < 2:
             raise SurrogateError(
-                f"There is {samples.sets} set of parameters: at least one to learn from and one to hold out are needed."
+                f"There is {stable} set of parameters with a spectrum: at least one to learn from and one to hold out "
+                "are needed."
             )
         peaks = np.max(np.nan_to_num(samples.S, nan=0.0), axis=-1)
         return cls(samples, samples.domain(ignored), recipe, float(TYPICAL_PEAK / np.median(peaks[peaks > 0])))
@@ -85,9 +90,10 @@ class Taught:
 
     @functools.cached_property
     def held(self) -> np.ndarray:
-        """Numbers of the sets that are never trained on."""
-        count = max(1, self.samples.sets // _HELD_OUT)
-        return np.sort(np.random.default_rng(self.recipe.seed).permutation(self.samples.sets)[:count])
+        """Numbers of the sets that are never trained on; those without any spectrum teach nothing anyway."""
+        some = np.flatnonzero(np.isfinite(self.samples.S).any(axis=(1, 2)))
+        count = max(1, len(some) // _HELD_OUT)
+        return np.sort(some[np.random.default_rng(self.recipe.seed).permutation(len(some))[:count]])
 
     @functools.cached_property
     def pool(self) -> tuple[Array, Array]:
@@ -116,22 +122,29 @@ class Taught:
         x = 2 * (x[there] - self.domain.lower) / (self.domain.upper - self.domain.lower) - 1
         return x.astype(np.float32), np.log1p(self.scale * S[there]).astype(np.float32)
 
-    def surrogate(self, state: State) -> Surrogate:
+    def surrogate(self, state: State, seconds: float = 0.0) -> Surrogate:
         """The network of a state as a Surrogate without a simulator."""
+        errors, agree = self._errors(state)
         r = np.array([self._correlation(state, n) for n in self.held])
-        facts = {
-            "insiren": insiren.__version__,
-            "model": "precomputed spectra",
-            "digest": self.samples.digest,
-            "recipe": dataclasses.asdict(self.recipe) | {"steps_done": int(state.step)},
-            "held_out": {
-                "rms_log": self.error(state),
-                "r_median": float(np.median(r)),
-                "r_min": float(np.min(r)),
-                "spectra": len(r),
-            },
-        }
-        return Surrogate(state.net, self.scale, self.domain, None, json.dumps(facts))
+        held = {"rms_log": self.error(state)} | correlations(r) | {"error_map": agree}
+        recipe = dataclasses.asdict(self.recipe) | {"steps_done": int(state.step)}
+        facts = provenance("precomputed spectra", self.samples.digest, recipe, self.recipe.seed, seconds, held)
+        phase = phase_of(self.samples.params, self.samples.S, self.samples.parameters)
+        return Surrogate(state.net, self.scale, self.domain, None, facts, errors, phase)
+
+    def _errors(self, state: State) -> tuple[ErrorMap, dict[str, Any]]:
+        """The map of errors over the held-out sets: a third of the sets each to learn it, for its factor, to test it.
+
+        Of less than three sets, every third point instead, so that the bound holds for sets like these only.
+        """
+        if len(self.held) >= 3:
+            learn, factor, test = (self._points(part) for part in np.array_split(self.held, 3))
+        else:
+            x, y = self._points(self.held)
+            learn, factor, test = ((x[n::3], y[n::3]) for n in range(3))
+        found = map_errors(state.net, learn, [factor], len(self.domain.axes), self.recipe.seed)
+        some = np.random.default_rng(self.recipe.seed).permutation(len(test[1]))[:QUERIES]
+        return found, agreement(found, state.net, (test[0][some], test[1][some]))
 
     def _correlation(self, state: State, which: int) -> float:
         x, y = self._points(np.array([which]))

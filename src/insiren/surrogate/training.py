@@ -33,6 +33,7 @@ from insiren.surrogate.labels import Labels, draw
 from insiren.surrogate.loop import Budget, Progress, learn
 from insiren.surrogate.siren import Siren, siren
 from insiren.surrogate.surrogate import Surrogate
+from insiren.surrogate.trust import correlations, measured_errors, provenance
 
 TYPICAL_PEAK = 10.0  # c puts the median peak of log(1 + c S) at log(11): ridges and flanks both count
 _DRAW = 4096  # (Q, parameters) simulated at once
@@ -194,9 +195,8 @@ class Learner:
         )
         return State(state.net, state.optimiser, pool, state.step, key, state.share)
 
-    def surrogate(self, state: State) -> Surrogate:
-        """The network of a state as a Surrogate, its held-out error measured."""
-        error = self.error(state)
+    def surrogate(self, state: State, seconds: float = 0.0) -> Surrogate:
+        """The network of a state as a Surrogate, its held-out errors measured."""
         bare = Surrogate(state.net, self.scale, self.domain, self.exact, "{}")
         low, high = np.array(self.domain.q_range).T
         Q = np.zeros((_HELD_OUT_Q, 3))
@@ -205,19 +205,12 @@ class Learner:
         )
         energies = np.linspace(*self.domain.omega, 100)
         r = accuracy(bare, Q, energies, _HELD_OUT_SETS, self.recipe.seed + 2).r
-        facts = {
-            "insiren": insiren.__version__,
-            "model": self.exact.model.name,
-            "digest": self.exact.model.digest,
-            "recipe": dataclasses.asdict(self.recipe) | {"steps_done": int(state.step)},
-            "held_out": {
-                "rms_log": error,
-                "r_median": float(np.median(r)),
-                "r_min": float(np.min(r)),
-                "spectra": len(r),
-            },
-        }
-        return dataclasses.replace(bare, provenance=json.dumps(facts))
+        errors, agree = measured_errors(state.net, self.labels, len(self.domain.axes), self.recipe.seed)
+        held = {"rms_log": self.error(state)} | correlations(r) | {"error_map": agree}
+        recipe = dataclasses.asdict(self.recipe) | {"steps_done": int(state.step)}
+        model = self.exact.model
+        facts = provenance(model.name, model.digest, recipe, self.recipe.seed, seconds, held)
+        return dataclasses.replace(bare, provenance=facts, errors=errors)
 
 
 @functools.lru_cache(maxsize=1)

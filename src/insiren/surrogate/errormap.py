@@ -1,0 +1,148 @@
+"""How far a surrogate is off, learnt from held-out residuals: a typical error, a bound, how errors hang together.
+
+A second, small network takes the inputs and the answer of the first and gives the typical size b of
+|error| of log(1 + c S), by the likelihood of Laplace's distribution, Σ log b + |error|/b. A factor
+from residuals that neither network has seen makes of it a bound that 95 in 100 errors stay below
+(split conformal prediction). Far from the lines S is 0 and the answer itself is the error: so its
+logarithm is an input too.
+
+Source: Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World, Springer (2005);
+Papadopoulos et al., ECML 2002, 345, for the factor on a learnt scale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from insiren.surrogate.siren import Siren, siren
+
+COVERED = 0.95  # of the errors lie below the bound
+_DEVIATE = 1.96  # standard deviations of a Gaussian that hold so many
+_TOP = 2.4  # log 11, the median peak: brings the answer to the size of the other inputs
+_SMALL = 1e-3  # answers of this size and below are as good as 0
+_RANGE = 8.0  # of asinh(answer/small), for the same reason as the first
+_START = -4.0  # log b of a network that is well trained
+_FLOOR = 1e-6  # of |error|: rounding of single precision
+_FIRST = 4.0  # half-width of the first layer's weights times the inputs: errors vary more slowly than spectra
+_WIDTH, _LAYERS, _STEPS, _BATCH, _RATE = 32, 2, 4000, 2048, 3e-3
+_LAGS = 15  # pairs of energies of one spectrum that are compared
+_LENGTHS = np.geomspace(0.003, 1.0, 60)  # in scaled inputs, of which a box has 2
+
+
+class ErrorMap(eqx.Module):
+    """The error of log(1 + c S) over the domain of a surrogate.
+
+    Attributes:
+        net: log b from inputs, answer and its size, single precision.
+        factor: from b to the bound.
+        length: distance in scaled inputs over which errors are alike.
+    """
+
+    net: Siren
+    factor: float = eqx.field(static=True)
+    length: float = eqx.field(static=True)
+
+    def typical(self, x: Float[Array, "... i"], answer: Float[Array, " ..."]) -> Float[Array, " ..."]:
+        """The mean |error| of log(1 + c S) to be expected at scaled inputs, where the network says so much."""
+        return jnp.exp(_START + self.net(_seen(x, answer)))
+
+    def bound(self, x: Float[Array, "... i"], answer: Float[Array, " ..."]) -> Float[Array, " ..."]:
+        """What 95 in 100 errors of log(1 + c S) stay below."""
+        return self.factor * self.typical(x, answer)
+
+    def draws(self, x: Float[Array, "d i"], answer: Float[Array, " d"], many: int, seed: int) -> Float[Array, "m d"]:
+        """Possible errors of log(1 + c S): Gaussian fields as large as the map says and as smooth as errors are.
+
+        Source: Rahimi and Recht, Adv. Neural Inf. Process. Syst. 20 (2007), for fields from random waves.
+        """
+        waves, phases = jax.random.split(jax.random.key(seed))
+        k = jax.random.normal(waves, (many, x.shape[1])) / self.length
+        phase = 2 * np.pi * jax.random.uniform(phases, (many, 1))
+        field = np.sqrt(2) * jnp.cos(k @ x.T + phase)
+        return field * self.bound(x, answer) / _DEVIATE
+
+
+def _seen(x: Array, answer: Array) -> Array:
+    """Inputs of the second network, (…, i + 2)."""
+    size = [answer[..., None] / _TOP - 1, jnp.arcsinh(answer[..., None] / _SMALL) / _RANGE]
+    return jnp.concatenate([x, *size], -1).astype(jnp.float32)
+
+
+Held = tuple[
+    Array | np.ndarray, Array | np.ndarray
+]  # scaled inputs (…, i) and labels log(1 + c S) (…) that no network has seen
+
+
+def map_errors(net: Siren, learn: Held, tests: Sequence[Held], axis: int, seed: int = 0) -> ErrorMap:
+    """The map of a network's errors.
+
+    Args:
+        net: whose errors.
+        learn: points from which typical errors are learnt; spectra one after the other.
+        tests: groups of points for the factor; in each of them the bound holds.
+        axis: which of the inputs is the energy.
+        seed: of weights and batches.
+    """
+    x, y = (jnp.asarray(a).reshape(-1, *a.shape[learn[1].ndim :]) for a in learn)
+    answer = net(x)
+    start = siren(x.shape[1] + 2, _WIDTH, _LAYERS, jax.random.key(seed), _FIRST)
+    found = ErrorMap(_learnt(start, _seen(x, answer), answer - y, jax.random.key(seed + 1)), 1.0, 1.0)
+    ratios = [np.asarray(_ratio(found, net, *test)).reshape(-1) for test in tests]
+    # the quantile for a query to come, by the rank among n + 1
+    factor = max(np.quantile(r, min(1.0, COVERED * (1 + 1 / len(r)))) for r in ratios)
+    length = _length(np.asarray(x, float), np.asarray((answer - y) / found.typical(x, answer), float), axis)
+    return ErrorMap(found.net, float(factor), length)
+
+
+@jax.jit
+def _ratio(found: ErrorMap, net: Siren, x: Array, y: Array) -> Array:
+    answer = net(x)
+    return jnp.abs(answer - y) / found.typical(x, answer)
+
+
+@jax.jit
+def _learnt(start: Siren, seen: Array, error: Array, key: PRNGKeyArray) -> Siren:
+    adam = optax.adam(optax.cosine_decay_schedule(_RATE, _STEPS))
+
+    def loss(net: Siren, rows: Array) -> Array:
+        log_b = _START + net(seen[rows])
+        return jnp.mean(log_b + (jnp.abs(error[rows]) + _FLOOR) * jnp.exp(-log_b))
+
+    def step(carry, key: PRNGKeyArray):
+        net, moments = carry
+        slope = jax.grad(loss)(net, jax.random.randint(key, (min(_BATCH, len(error)),), 0, len(error)))
+        change, moments = adam.update(slope, moments, net)
+        return (optax.apply_updates(net, change), moments), None
+
+    found: Any
+    found, _ = jax.lax.scan(step, (start, adam.init(start)), jax.random.split(key, _STEPS))  # type: ignore[arg-type]
+    return found[0]
+
+
+def _length(x: np.ndarray, error: np.ndarray, axis: int) -> float:
+    """Over which distance errors are alike, from pairs of energies of one spectrum; the shortest where there is none.
+
+    A Gaussian correlation exp(−d²/2ℓ²) is fitted to the products of pairs, outliers cut.
+    """
+    cut = 3 * np.median(np.abs(error))
+    error = np.clip(error, -cut, cut)
+    others = np.delete(x, axis, axis=1)
+    apart, product = [], []
+    for lag in range(1, min(_LAGS, len(x) - 1) + 1):
+        alike = np.all(np.abs(others[lag:] - others[:-lag]) < 1e-6, axis=1)  # rounding: the same Q and parameters
+        apart.append(np.abs(x[lag:, axis] - x[:-lag, axis])[alike])
+        product.append((error[lag:] * error[:-lag])[alike])
+    if not apart or not sum(map(len, apart)) or cut == 0:
+        return float(_LENGTHS[0])
+    d, p = np.concatenate(apart), np.concatenate(product) / np.mean(error**2)
+    near = d < 0.5  # a quarter of the range: farther pairs tell of nothing but chance
+    misfit = [np.sum((p[near] - np.exp(-0.5 * (d[near] / length) ** 2)) ** 2) for length in _LENGTHS]
+    return float(_LENGTHS[int(np.argmin(misfit))])
