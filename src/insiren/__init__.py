@@ -46,6 +46,7 @@ _PUBLIC = {
     "subset": "data.subset",
     # fast
     "Surrogate": "surrogate.surrogate",
+    "Region": "surrogate.region",
     "Recipe": "surrogate.training",
     "train": "surrogate.training",
     "Samples": "surrogate.samples",
@@ -150,6 +151,7 @@ if TYPE_CHECKING:
     from insiren.report import save_fit as save_fit
     from insiren.simulate.intensity import bands as bands
     from insiren.surrogate.fanout import sample as sample
+    from insiren.surrogate.region import Region as Region
     from insiren.surrogate.samplefile import read_samples as read_samples
     from insiren.surrogate.samples import Samples as Samples
     from insiren.surrogate.samples import samples as samples

@@ -4,7 +4,7 @@ import pytest
 
 from insiren.instrument.exact import exact
 from insiren.model.spec import load_model
-from insiren.surrogate import training
+from insiren.surrogate import errormap, training
 from insiren.surrogate.training import Learner, Recipe, learn
 
 STRIDE = 25
@@ -22,6 +22,7 @@ def _small_draws():
         patch.setattr(training, "_DRAW", DRAW)
         patch.setattr(training, "STRIDE", STRIDE)
         patch.setattr(training, "_HELD_OUT_SETS", 3)
+        patch.setattr(errormap, "_STEPS", 1000)
         yield
 
 

@@ -28,7 +28,7 @@ def matrices(domain):
 
 def test_the_domain_of_the_square_lattice_is_an_eighth_of_its_zone(domain):
     assert domain.axes == (0, 1)  # the layers do not see each other
-    assert domain.periodic == (True, True)
+    assert domain.period == (1, 1)
     assert len(domain.operations) == len(set(domain.operations)) == 8
     signs, orders = itertools.product((1, -1), repeat=2), ((0, 1), (1, 0))
     square = {tuple(map(tuple, np.diag(s)[list(p)])) for s, p in itertools.product(signs, orders)}

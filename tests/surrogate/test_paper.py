@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from insiren.errors import OutsideDomain
 from insiren.forward import Points
 from insiren.surrogate import paper
 from insiren.surrogate.paper import Paper, glorot, inputs_of, published, rate
@@ -37,10 +38,12 @@ def test_a_fraction_of_the_images_keeps_their_shares(simulator):
 def test_the_published_inputs_become_those_of_a_surrogate(simulator):
     net = glorot(6, 16, 2, jax.random.key(1))
     surrogate = published(simulator, net)
-    hkl = np.array([[0.6, 0.3, 0.0], [0.75, 0.25, 0.0]])
+    hkl = np.array([[0.6, 0.4, 0.0], [0.75, 0.25, 0.0]])
     found = surrogate.logarithm({"J": 31.0, "Jp": -7.0}, Points.table(hkl, [40.0, 120.0]))
     x = [[h, k, 0.0, E / 200, (31 - 20) / 55, (-7 + 30) / 40] for h, k, _ in hkl for E in (40.0, 120.0)]
     np.testing.assert_allclose(found, net(jnp.asarray(x, jnp.float32)), atol=1e-5)
+    with pytest.raises(OutsideDomain, match=r"1 of 2 wavevectors, \(0.6, 0.3, 0\) r.l.u. the first"):
+        surrogate({"J": 31.0, "Jp": -7.0}, Points.table(np.array([[0.6, 0.4, 0.0], [0.6, 0.3, 0.0]]), [40.0]))
 
 
 @pytest.mark.slow
@@ -58,5 +61,7 @@ def test_a_short_published_training_visits_every_pixel_once_an_epoch_and_learns(
     first = training.start()
     state = training.advance(first, training.steps, 1.0)
     assert training.error(state) < 0.9 * training.error(first)
-    facts = json.loads(training.surrogate(state).provenance)
+    made = training.surrogate(state)
+    facts = json.loads(made.provenance)
+    assert made.errors is not None and 0.8 < facts["held_out"]["error_map"]["covered"] <= 1
     assert facts["recipe"]["images"] == 6 and facts["recipe"]["steps_done"] == training.steps

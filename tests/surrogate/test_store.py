@@ -1,14 +1,18 @@
 """Files of surrogates and checkpoints: whole, or refused."""
 
+import dataclasses
 import json
 import struct
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from insiren.errors import SurrogateError
+from insiren.errors import OutsideDomain, SurrogateError
 from insiren.forward import Points
+from insiren.surrogate.phase import Phase
+from insiren.surrogate.region import Region
 from insiren.surrogate.store import (
     FORMAT,
     bundled_path,
@@ -52,8 +56,9 @@ def test_a_surrogate_comes_back_from_its_file_as_it_was(surrogate, saved):
     assert again.parameters == surrogate.parameters
     assert again.simulator.model.digest == surrogate.simulator.model.digest
     assert json.loads(again.provenance) == json.loads(surrogate.provenance)
+    np.testing.assert_array_equal(again.error({}, SOME), surrogate.error({}, SOME))
     assert [file.name for file in saved.parent.iterdir()] == ["small.insiren"]
-    assert saved.stat().st_size < 20_000
+    assert saved.stat().st_size < 30_000
     assert saved.stat().st_mode & 0o444 == 0o444  # for others to read
 
 
@@ -146,13 +151,47 @@ def test_tensors_of_others_are_refused(saved, tmp_path):
         load_surrogate(with_facts(saved, path, "not json"))
 
 
+def test_a_file_of_the_format_before_is_read_and_has_no_map_of_errors(saved, tmp_path, surrogate):
+    facts, _ = facts_of(saved)
+    facts["domain"]["periodic"] = [bool(p) for p in facts["domain"].pop("period")]
+    del facts["domain"]["region"], facts["errors"]
+    tensors = {name: x for name, x in load_file(saved).items() if not name.startswith("error_")}
+    before = load_surrogate(with_facts(saved, tmp_path / "before.insiren", {**facts, "format": 2}, tensors))
+    assert before.domain == surrogate.domain and before.errors is None
+    np.testing.assert_array_equal(before({}, SOME), surrogate({}, SOME))
+
+
+@pytest.mark.parametrize("damage", [{"factor": -1.0}, {"factor": float("nan")}, {"length": 0.0}, {"length": "far"}])
+def test_a_map_of_errors_that_makes_no_sense_is_refused(saved, tmp_path, damage):
+    facts, _ = facts_of(saved)
+    facts["errors"] |= damage
+    with pytest.raises(SurrogateError):
+        load_surrogate(with_facts(saved, tmp_path / "errors.insiren", facts))
+
+
+def test_a_file_keeps_its_region_and_its_phase(surrogate, tmp_path):
+    region = Region.path(surrogate.simulator.model, "P M X", 0.05)
+    domain = dataclasses.replace(surrogate.domain, region=region)
+    sets = np.array([[0, 0, 0], [1, 1, 1]], np.float32)
+    phase = Phase(jnp.asarray(sets), jnp.asarray([True, False]))
+    made = dataclasses.replace(surrogate, domain=domain, phase=phase)
+    save_surrogate(made, tmp_path / "some.insiren")
+    again = load_surrogate(tmp_path / "some.insiren")
+    assert again.domain == domain and again.domain.region == region
+    np.testing.assert_array_equal(again.phase.sets, sets)
+    with pytest.raises(OutsideDomain, match="outside the stable phase"):
+        again({"J": 74.0, "Jp": 9.0, "q_fwhm": 0.19}, Points([[0.5, 0.2, 0.0]], [50.0]))
+    with pytest.raises(OutsideDomain, match=r"2 of 2 wavevectors, \(0.3, 0.1, 0\)"):
+        again({}, SOME)
+
+
 def test_another_format_number_is_refused(saved, tmp_path):
     facts, _ = facts_of(saved)
-    with pytest.raises(SurrogateError, match=rf"has format {FORMAT + 1}; this version reads {FORMAT}"):
+    with pytest.raises(SurrogateError, match=rf"has format {FORMAT + 1}; this version reads 2 to {FORMAT}"):
         load_surrogate(with_facts(saved, tmp_path / "new.insiren", {**facts, "format": FORMAT + 1}))
 
 
-@pytest.mark.parametrize("key", ["scale", "model", "refine", "domain", "provenance"])
+@pytest.mark.parametrize("key", ["scale", "model", "refine", "domain", "provenance", "errors"])
 def test_a_header_that_lacks_an_entry_is_refused(saved, tmp_path, key):
     facts, _ = facts_of(saved)
     lacking = {name: value for name, value in facts.items() if name != key}
@@ -173,7 +212,13 @@ def test_a_header_that_lacks_an_entry_is_refused(saved, tmp_path, key):
         {"inputs": [{"name": "J"}]},
         {"inputs": 3},
         {"fixed": []},
-        {"periodic": None},
+        {"period": None},
+        {"period": [1, -1]},
+        {"period": [1, 0.5]},
+        {"region": {"pieces": [], "around": 0.1}},
+        {"region": {"pieces": [[[0, 0, 0], [[1, 0]]]], "around": 0.1}},
+        {"region": {"pieces": [[[0, 0, 0], [[1, 0, 0]]]], "around": -1}},
+        {"region": 3},
         {"more": 1},
     ],
 )

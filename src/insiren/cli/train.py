@@ -11,7 +11,20 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from insiren.cli.session import Json, Seed, Timer, UsageError, check_file, facts, pairs, say, span_of, write_json
+from insiren.cli.session import (
+    Json,
+    Seed,
+    Timer,
+    UsageError,
+    check_file,
+    facts,
+    number,
+    numbers,
+    pairs,
+    say,
+    span_of,
+    write_json,
+)
 
 _BETWEEN = 10.0  # seconds between checkpoints: little work is lost, little time spent
 
@@ -25,8 +38,20 @@ class Wishes(NamedTuple):
     steps: int | None
     omega: str | None
     region: list[str]
+    path: str | None
+    plane: str | None
+    around: float | None
+    free: list[str]
+    fix: list[str]
+    bound: list[str]
     ignore: str
     seed: int
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether energies, wavevectors or parameters are to be others than by default."""
+        given = (self.omega, self.region, self.path, self.plane, self.around, self.free, self.fix, self.bound)
+        return any(x not in (None, []) for x in given)
 
 
 def train(
@@ -57,7 +82,24 @@ def train(
     ] = None,
     region: Annotated[
         list[str],
-        typer.Option("--region", metavar="h=LO:HI", help="Range of an axis along which the spectrum does not repeat."),
+        typer.Option("--region", metavar="h=LO:HI", help="A volume: the range of an axis; by default the whole zone."),
+    ] = [],  # noqa: B006
+    path: Annotated[
+        str | None, typer.Option("--path", help='A tube around a path: a route of the model, or points as "P M 1,0,0".')
+    ] = None,
+    plane: Annotated[
+        str | None,
+        typer.Option("--plane", metavar='"U V [O]"', help='A slab around O ± U ± V: directions, as "1,1,0 0,0,1".'),
+    ] = None,
+    around: Annotated[
+        float | None, typer.Option("--around", help="How far around --path or --plane, in r.l.u.; by default 0.02.")
+    ] = None,
+    free: Annotated[
+        list[str], typer.Option("--free", metavar="NAME", help="Learn along this parameter too: width, a field, …")
+    ] = [],  # noqa: B006
+    fix: Annotated[list[str], typer.Option("--fix", metavar="NAME=VALUE", help="Hold a parameter at a value.")] = [],  # noqa: B006
+    bound: Annotated[
+        list[str], typer.Option("--bound", metavar="NAME=LO:HI", help="The range of a parameter that is learnt.")
     ] = [],  # noqa: B006
     ignore: Annotated[
         str, typer.Option("--ignore", metavar="AXES", help="With spectra: axes, as kl, on which they do not depend.")
@@ -71,6 +113,12 @@ def train(
     """Train a surrogate of a model over the box of its free parameters, or of spectra computed before.
 
     Example: `insiren train la2nio4 --out la2nio4.insiren --minutes 5`
+
+    Around a path: `insiren train la2nio4 --path path1 --around 0.05 --bound J=25:35 --out path.insiren`
+
+    In a plane: `insiren train luvo3 --plane "0,1,0 0,0,1" --free width --out plane.insiren`
+
+    In a volume: `insiren train la2nio4-gap --region h=0:1 --region k=0:1 --fix q_fwhm=0 --out volume.insiren`
     """
     from insiren.surrogate.checkpoint import load_checkpoint
     from insiren.surrogate.loop import Budget, learn
@@ -87,7 +135,9 @@ def train(
         raise UsageError(f"There is no {keeper.path} to go on from; train without --resume.")
     with Timer() as timer:
         timer("prepare", 0.0)
-        training = _training(Wishes(model, preset, fraction, steps, omega, region, ignore, seed))
+        training = _training(
+            Wishes(model, preset, fraction, steps, omega, region, path, plane, around, free, fix, bound, ignore, seed)
+        )
         state = None
         if resume:
             state, keeper.spent = load_checkpoint(keeper.path, training)
@@ -173,15 +223,41 @@ def _training(wishes: Wishes) -> Any:
     if wishes.preset == "paper":
         from insiren.surrogate.paper import Paper
 
-        if wishes.steps is not None or wishes.omega is not None or wishes.region:
-            raise UsageError("--preset paper fixes steps, energies and wavevectors; --fraction makes it shorter.")
+        if wishes.steps is not None or wishes.narrowed:
+            raise UsageError(
+                "--preset paper fixes steps, energies, wavevectors and parameters; --fraction makes it shorter."
+            )
         return Paper(simulator, 1.0 if wishes.fraction is None else wishes.fraction, wishes.seed)
+    from insiren.surrogate.inputs import chosen_inputs
     from insiren.surrogate.training import Learner, Recipe
 
     span = None if wishes.omega is None else span_of(wishes.omega, "--omega")
-    ranges = {name: span_of(text, f"--region {name}") for name, text in pairs(wishes.region, "--region").items()}
+    bounds = {name: span_of(text, f"--bound {name}") for name, text in pairs(wishes.bound, "--bound").items()}
+    inputs = chosen_inputs(simulator.parameters, wishes.free, numbers(wishes.fix, "--fix"), bounds)
     recipe = Recipe(seed=wishes.seed) if wishes.steps is None else Recipe(steps=wishes.steps, seed=wishes.seed)
-    return Learner.of(simulator, recipe, span, ranges)
+    return Learner.of(simulator, recipe, span, _region(wishes, simulator.model), inputs)
+
+
+def _region(wishes: Wishes, model: Any) -> Any:
+    """The wavevectors to learn: a Region, or ranges of axes."""
+    from insiren.surrogate.region import AROUND, Region
+
+    if sum(x not in (None, []) for x in (wishes.region, wishes.path, wishes.plane)) > 1:
+        raise UsageError("Give one of --region, --path and --plane.")
+    if wishes.path is None and wishes.plane is None and wishes.around is not None:
+        raise UsageError("--around is the distance around --path or --plane.")
+    around = AROUND if wishes.around is None else wishes.around
+    if wishes.path is not None:
+        return Region.path(model, wishes.path, around)
+    if wishes.plane is not None:
+        words = wishes.plane.split()
+        vectors = [[number(x, f"--plane {word}") for x in word.split(",")] for word in words]
+        if len(vectors) not in (2, 3) or any(len(v) != 3 for v in vectors):
+            raise UsageError(
+                f'--plane {wishes.plane!r}: two directions and perhaps an origin, as "1,1,0 0,0,1 0,0,0.5".'
+            )
+        return Region.plane(*vectors, around=around)
+    return {name: span_of(text, f"--region {name}") for name, text in pairs(wishes.region, "--region").items()}
 
 
 def _from_spectra(wishes: Wishes) -> Any:
@@ -189,8 +265,11 @@ def _from_spectra(wishes: Wishes) -> Any:
     from insiren.surrogate.taught import Taught
     from insiren.surrogate.training import Recipe
 
-    if wishes.preset == "paper" or wishes.omega is not None or wishes.region:
-        raise UsageError("Spectra computed before bring their own ranges: leave out --preset, --omega and --region.")
+    if wishes.preset == "paper" or wishes.narrowed:
+        raise UsageError(
+            "Spectra computed before bring their own ranges: leave out --preset, and options of energies, wavevectors "
+            "and parameters."
+        )
     if set(wishes.ignore) - set("hkl"):
         raise UsageError(f"--ignore {wishes.ignore!r}: name axes among h, k and l, as in kl.")
     recipe = Recipe(seed=wishes.seed) if wishes.steps is None else Recipe(steps=wishes.steps, seed=wishes.seed)

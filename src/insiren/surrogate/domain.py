@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
-from insiren.errors import OutsideDomain
+from insiren.errors import OutsideDomain, SurrogateError
 from insiren.forward import Parameter, Parameters, Points, complete
 from insiren.instrument.exact import Exact
 from insiren.model.crystal import lattice
+from insiren.surrogate.region import Region
 
 _TRIALS = 6  # random wavevectors, energies and parameters at which a symmetry must hold
 _FRACTION = 0.3178  # of a period, no simple one: only a spectrum that ignores an axis is the same there
+_PERIODS = (1, 2, 3, 4, 6)  # r.l.u. that are tried; sites on halves, thirds, quarters and sixths of the cell have these
+_DRAWN = 20_000  # wavevectors that show how far a region reaches
+_THIN = 1e-3  # r.l.u.: half-width of an axis along which a region does not reach
 _SAME = 1e-6  # relative: a symmetry holds to rounding, a broken one is far off
 _EDGE = 1e-9  # of a range: rounding
 # Any direction inside no mirror plane picks one image of a wavevector; irrational ratios lie in none.
@@ -31,21 +35,23 @@ class Domain:
 
     Attributes:
         axes: which of h, k, l the spectrum depends on.
-        periodic: whether it repeats with period 1 along each of them.
+        period: with which it repeats along each of them, r.l.u.; 0 where it does not.
         operations: point operations that leave it unchanged, integer matrices on those axes.
         q_range: (lower, upper) of each after folding, r.l.u.
         omega: (lower, upper) of the energy transfer, meV.
         inputs: the parameters that are inputs, their bounds being the box.
         fixed: (name, value) of the model's other parameters.
+        region: the part of reciprocal space that it is restricted to; None for all of the box.
     """
 
     axes: tuple[int, ...]
-    periodic: tuple[bool, ...]
+    period: tuple[int, ...]
     operations: tuple[tuple[tuple[int, ...], ...], ...]
     q_range: tuple[tuple[float, float], ...]
     omega: tuple[float, float]
     inputs: tuple[Parameter, ...]
     fixed: tuple[tuple[str, float], ...]
+    region: Region | None = None
 
     @property
     def lower(self) -> np.ndarray:
@@ -60,11 +66,29 @@ class Domain:
     def fold(self, hkl: Float[Array, "q 3"]) -> Float[Array, "q a"]:
         """The one image of each wavevector, under the symmetry, that the surrogate has learnt."""
         Q = hkl[:, np.array(self.axes)]
-        wrap = jnp.where(np.array(self.periodic), 1.0, 0.0)
+        period = np.array(self.period, float)
         images = jnp.einsum("nab,qb->nqa", np.array(self.operations, float), Q)
-        images = images - wrap * jnp.round(images)
+        images = images - period * jnp.round(images / np.where(period > 0, period, 1.0))
         best = jnp.argmax(images @ _PICK[: len(self.axes)], axis=0)
         return jnp.take_along_axis(images, best[None, :, None], 0)[0]
+
+    def draw(self, key: PRNGKeyArray, many: int) -> Float[Array, "q 3"]:
+        """Random wavevectors of the whole cell, box or region, in r.l.u.; axes that do not matter are 0. Traceable."""
+        if self.region is not None:
+            place = self.region.draw(key, many, self.axes)
+        else:
+            sides = [(-p / 2, p / 2) if p else s for p, s in zip(self.period, self.q_range, strict=True)]
+            low, high = np.array(sides).T
+            place = low + (high - low) * jax.random.uniform(key, (many, len(self.axes)), float)
+        return jnp.zeros((many, 3)).at[:, np.array(self.axes)].set(place)
+
+    def _outside(self, hkl: Float[Array, "q 3"]) -> np.ndarray:
+        """Wavevectors whose images all lie outside the region, shape (n, 3)."""
+        if self.region is None:
+            return np.zeros((0, 3))
+        Q = np.asarray(hkl)
+        period, operations = np.array(self.period, float), np.array(self.operations, float)
+        return Q[~self.region.holds(Q[:, list(self.axes)], self.axes, period, operations)]
 
     def scaled(self, folded: Array, omega: Array, theta: Array) -> Array:
         """Inputs in [−1, 1] from folded Q (…, a), ω (…,) and parameters (…, p)."""
@@ -90,8 +114,16 @@ class Domain:
             if points.Q_abs is not None:
                 raise OutsideDomain("This surrogate learnt a single crystal, not a powder; use the exact simulator.")
             checks.append(("ω", np.asarray(points.omega), *self.omega, "meV"))
-            folded = np.asarray(self.fold(points.hkl))
-            checks += [("hkl"[a], folded[:, n], *self.q_range[n], "r.l.u.") for n, a in enumerate(self.axes)]
+            if len(outside := self._outside(points.hkl)):
+                first = ", ".join(f"{x:g}" for x in outside[0])
+                raise OutsideDomain(
+                    f"{len(outside)} of {len(points.hkl)} wavevectors, ({first}) r.l.u. the first, lie with all their "
+                    "images outside the region that this surrogate learnt. Stay within, use the exact simulator, or "
+                    "train a surrogate on a larger region."
+                )
+            if self.region is None:
+                folded = np.asarray(self.fold(points.hkl))
+                checks += [("hkl"[a], folded[:, n], *self.q_range[n], "r.l.u.") for n, a in enumerate(self.axes)]
         for name, value, low, high, unit in checks:
             span = _EDGE * (high - low)
             if np.any(value < low - span) or np.any(value > high + span):
@@ -105,31 +137,68 @@ class Domain:
 def find_domain(
     exact: Exact,
     omega: tuple[float, float],
-    region: dict[str, tuple[float, float]] | None = None,
+    region: Region | Mapping[str, tuple[float, float]] | None = None,
     seed: int = 0,
+    parameters: tuple[Parameter, ...] | None = None,
 ) -> Domain:
     """The domain of a model: its symmetry is found by asking the simulator.
 
     Args:
         exact: the simulator.
         omega: range of the energy transfer in meV.
-        region: range in r.l.u. of the axes ("h", "k", "l") along which the spectrum does not
-            repeat; −1 … 1 where not given.
+        region: a part of reciprocal space, or ranges in r.l.u. of the axes ("h", "k", "l"). By default, and along
+            axes without a range, all of the cell where the spectrum repeats, and −1 … 1 where it does not.
         seed: of the trial points.
+        parameters: those with `free` set are inputs; by default the model's own, see `chosen_inputs`.
     """
-    inputs = tuple(p for p in exact.parameters if p.free)
-    fixed = tuple((p.name, p.value) for p in exact.parameters if not p.free)
-    probe = _Probe(exact, omega, inputs, seed)
+    parameters = parameters or exact.parameters
+    inputs = tuple(p for p in parameters if p.free)
+    fixed = tuple((p.name, p.value) for p in parameters if not p.free)
+    probe = _Probe(exact, omega, inputs, dict(fixed), seed)
     basis = np.eye(3)
     axes = tuple(a for a in range(3) if not probe.same(lambda Q, a=a: Q + _FRACTION * basis[a]))
-    periodic = tuple(probe.same(lambda Q, a=a: Q + basis[a]) for a in axes)
+    period = tuple(next((n for n in _PERIODS if probe.same(lambda Q, a=a, n=n: Q + n * basis[a])), 0) for a in axes)
     operations = tuple(
         tuple(tuple(int(x) for x in row) for row in R[np.ix_(axes, axes)])
         for R in _point_operations(exact, axes)
-        if probe.same(lambda Q, R=R: Q @ R.T)
+        if _keeps(R[np.ix_(axes, axes)], period) and probe.same(lambda Q, R=R: Q @ R.T)
     )
-    domain = Domain(axes, periodic, operations or _identity(len(axes)), (), omega, inputs, fixed)
-    return dataclasses.replace(domain, q_range=_folded_range(domain, region or {}))
+    domain = Domain(axes, period, operations or _identity(len(axes)), (), omega, inputs, fixed)
+    if not isinstance(region, Region):
+        region, ranges = _volume(domain, region or {}), region or {}
+        if region is None:
+            return dataclasses.replace(domain, q_range=_folded_range(domain, ranges))
+    domain = dataclasses.replace(domain, region=region)
+    return dataclasses.replace(domain, q_range=_drawn_range(domain, seed))
+
+
+def _keeps(R: np.ndarray, period: tuple[int, ...]) -> bool:
+    """Whether an operation maps the lattice of the periods onto itself, so that both can be folded by."""
+    sides = np.array([p or 1 for p in period])
+    shifted = R @ np.diag([p for p in period])
+    return not np.any(shifted % sides[:, None])
+
+
+def _volume(domain: Domain, ranges: Mapping[str, tuple[float, float]]) -> Region | None:
+    """The volume that ranges of axes ask for; None where they do no more than bound axes without periodicity."""
+    if unknown := sorted(set(ranges) - {"hkl"[a] for a in domain.axes}):
+        if set(unknown) <= set("hkl"):
+            raise SurrogateError(f"The spectrum does not depend on {', '.join(unknown)}; leave its range out.")
+        raise SurrogateError(f"A range is of h, k or l, not of {', '.join(unknown)}.")
+    if not any(p and "hkl"[a] in ranges for a, p in zip(domain.axes, domain.period, strict=True)):
+        return None
+    low, high = np.zeros(3), np.zeros(3)
+    for a, p in zip(domain.axes, domain.period, strict=True):
+        low[a], high[a] = ranges.get("hkl"[a], (-p / 2, p / 2) if p else (-1.0, 1.0))
+    return Region.box(low.tolist(), high.tolist())
+
+
+def _drawn_range(domain: Domain, seed: int) -> tuple[tuple[float, float], ...]:
+    """The box that holds the folded wavevectors of a region, by drawing many."""
+    folded = np.asarray(domain.fold(domain.draw(jax.random.key(seed), _DRAWN)))
+    low, high = folded.min(0), folded.max(0)
+    still = _THIN * (high - low < 2 * _THIN)  # scaling wants a width
+    return tuple((float(a), float(b)) for a, b in zip(low - still, high + still, strict=True))
 
 
 def _identity(n: int) -> tuple[tuple[tuple[int, ...], ...], ...]:
@@ -139,13 +208,20 @@ def _identity(n: int) -> tuple[tuple[tuple[int, ...], ...], ...]:
 class _Probe:
     """Compares spectra at transformed wavevectors."""
 
-    def __init__(self, exact: Exact, omega: tuple[float, float], inputs: tuple[Parameter, ...], seed: int):
+    def __init__(
+        self,
+        exact: Exact,
+        omega: tuple[float, float],
+        inputs: tuple[Parameter, ...],
+        fixed: dict[str, float],
+        seed: int,
+    ):
         rng = np.random.default_rng(seed)
         self.exact, self.trials = exact, []
         near = 0.05  # of each bound around the default: surely in the stable phase with it
         for _ in range(_TRIALS):
             drawn = {p.name: p.value + near * rng.uniform(-0.5, 0.5) * (p.max - p.min) for p in inputs}
-            drawn = {p.name: jnp.clip(drawn[p.name], p.min, p.max) for p in inputs}
+            drawn = fixed | {p.name: jnp.clip(drawn[p.name], p.min, p.max) for p in inputs}
             self.trials.append((drawn, rng.uniform(0.1, 0.9, (1, 3)), np.linspace(*omega, 40)))
 
     def same(self, transform: Callable[[np.ndarray], np.ndarray]) -> bool:
@@ -174,11 +250,11 @@ def _point_operations(exact: Exact, axes: tuple[int, ...]) -> list[np.ndarray]:
     return found
 
 
-def _folded_range(domain: Domain, region: dict[str, tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+def _folded_range(domain: Domain, region: Mapping[str, tuple[float, float]]) -> tuple[tuple[float, float], ...]:
     """The box that holds all folded wavevectors."""
     ranges = [
-        (-0.5, 0.5) if repeats else region.get("hkl"[a], (-1.0, 1.0))
-        for a, repeats in zip(domain.axes, domain.periodic, strict=True)
+        (-p / 2, p / 2) if p else region.get("hkl"[a], (-1.0, 1.0))
+        for a, p in zip(domain.axes, domain.period, strict=True)
     ]
     # Corners of a folded zone are special points: fractions of 2 and 3 of the full one.
     mesh = np.array(list(itertools.product(np.arange(13) / 12, repeat=len(ranges))))

@@ -42,9 +42,7 @@ def draw(exact: Exact, domain: Domain, scale: float, many: int, key: PRNGKeyArra
     named = lambda row: fixed | {p.name: row[n] for n, p in enumerate(domain.inputs)}  # noqa: E731
     stable = in_chunks(jax.vmap(lambda row: is_stable_phase(exact, named(row))), 64, theta)
     theta = theta[jax.random.choice(keys[1], many, (many,), p=stable / jnp.sum(stable))]
-    low, high = np.array([(-0.5, 0.5) if r else s for r, s in zip(domain.periodic, domain.q_range, strict=True)]).T
-    place = low + (high - low) * jax.random.uniform(keys[2], (many, len(domain.axes)), float)
-    hkl = jnp.zeros((many, 3)).at[:, np.array(domain.axes)].set(place)
+    hkl = domain.draw(keys[2], many)
     folded = domain.fold(hkl)
 
     def one(row: Array, Q: Array, chance: Array, spread: Array, uniform: Array) -> tuple[Array, Array]:

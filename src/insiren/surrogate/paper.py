@@ -30,10 +30,12 @@ from insiren.model.crystal import route
 from insiren.surrogate.accuracy import accuracy
 from insiren.surrogate.devices import parted, sharing
 from insiren.surrogate.domain import Domain
+from insiren.surrogate.errormap import ErrorMap, map_errors
+from insiren.surrogate.region import Region
 from insiren.surrogate.siren import Siren
 from insiren.surrogate.surrogate import Surrogate
 from insiren.surrogate.training import State, rms
-from insiren.surrogate.trust import correlations, provenance
+from insiren.surrogate.trust import QUERIES, agreement, correlations, provenance
 
 PATHS = ("path1", "path2")
 IMAGES, LEARNT = 1200, 1000
@@ -45,6 +47,8 @@ ENERGIES = np.arange(0.0, 201.0)  # meV
 # random J and J_p: 0.78, nine in ten between 0.75 and 0.82.
 SCALE = 0.78
 _STRIDE = 500  # steps
+_TUBE = 0.01  # r.l.u. around the paths; moved by 0.05 along h and k, the released network's r falls to 0.4
+_COLUMNS = 2000  # of held-out images, a third of the map of errors each
 _LEAST = 6  # images: one at least on each path to learn from and to hold out
 
 
@@ -168,10 +172,29 @@ class Paper:
         found = published(self.exact, state.net)
         hkl = np.concatenate([route(self.exact.model, name)[0] for name in PATHS])
         r = accuracy(found, hkl[::4], ENERGIES[5::4], 20, self.seed + 1, {"q_fwhm": 0.0}).r
-        held = {"rms_log": self.error(state)} | correlations(r)
+        errors, agree = self._errors(found)
+        held = {"rms_log": self.error(state)} | correlations(r) | {"error_map": agree}
         recipe = self.fingerprint() | {"images": self.images, "steps_done": int(state.step)}
         facts = provenance(self.exact.model.name, self.exact.model.digest, recipe, self.seed, seconds, held)
-        return dataclasses.replace(found, provenance=facts)
+        return dataclasses.replace(found, provenance=facts, errors=errors)
+
+    def _errors(self, found: Surrogate) -> tuple[ErrorMap, dict[str, Any]]:
+        """The map of errors on both paths: a third each of the held-out images to learn it, for its factor, to test it."""
+        rng = np.random.default_rng(self.seed + 2)
+        low, high = self.box
+        parts = []
+        for columns, labels in zip(*(np.array_split(x, 3) for x in self._part(held=True)), strict=True):
+            some = np.sort(rng.permutation(len(labels))[:_COLUMNS])
+            columns, labels = columns[some], labels[some]
+            wide = lambda x, like=labels: np.broadcast_to(x[:, None], (*like.shape, x.shape[-1]))  # noqa: E731
+            energies = np.broadcast_to(ENERGIES, labels.shape)
+            x = found.domain.scaled(wide(columns[:, :2]), energies, wide(low + columns[:, 3:] * (high - low)))
+            parts.append((np.asarray(x, np.float32), labels))
+        learn, factor, (x, y) = parts
+        errors = map_errors(found.net, learn, [factor], 2, self.seed)
+        row = rng.permutation(len(y))[:QUERIES]
+        at = rng.integers(0, len(ENERGIES), len(row))
+        return errors, agreement(errors, found.net, (x[row, at], y[row, at]))
 
 
 def _last(step: int, count: int, paper: Paper) -> int:
@@ -209,8 +232,8 @@ def rate(share: Array) -> Array:
 def published(exact: Exact, net: Siren) -> Surrogate:
     """A network with the published inputs as a Surrogate over the box around the two paths.
 
-    The first layer takes up the change from [0, 1] to [−1, 1]. The network is to be believed on the
-    paths alone.
+    The first layer takes up the change from [0, 1] to [−1, 1]. Off the paths the network is useless, so that it
+    refuses to answer there.
 
     Args:
         exact: the simulator of the model.
@@ -220,7 +243,7 @@ def published(exact: Exact, net: Siren) -> Surrogate:
     named = {p.name: p for p in exact.parameters}
     domain = Domain(
         axes=(0, 1),
-        periodic=(False, False),
+        period=(0, 0),
         operations=(((1, 0), (0, 1)),),
         q_range=tuple((float(a), float(b)) for a, b in zip(hkl[:, :2].min(0), hkl[:, :2].max(0), strict=True)),
         omega=(float(ENERGIES[0]), float(ENERGIES[-1])),
@@ -228,6 +251,7 @@ def published(exact: Exact, net: Siren) -> Surrogate:
         fixed=tuple(
             (p.name, 0.0 if p.name == "q_fwhm" else p.value) for p in exact.parameters if p.name not in ("J", "Jp")
         ),
+        region=Region(tuple(piece for name in PATHS for piece in Region.path(exact.model, name).pieces), _TUBE),
     )
     # published input = offset + slope × input in [−1, 1]
     low, high = np.array([*(r for r in np.array(domain.q_range)), [0, 1], [0, 1], [0, 1]]).T

@@ -61,7 +61,7 @@ class Samples:
         n = len(axes)
         return Domain(
             axes=axes,
-            periodic=(False,) * n,
+            period=(0,) * n,
             operations=(tuple(tuple(int(i == j) for j in range(n)) for i in range(n)),),
             q_range=tuple((float(a), float(b)) for a, b in spans),
             omega=(float(self.omega.min()), float(self.omega.max())),

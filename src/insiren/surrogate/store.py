@@ -27,6 +27,7 @@ from insiren.model.spec import Model
 from insiren.surrogate.domain import Domain
 from insiren.surrogate.errormap import ErrorMap
 from insiren.surrogate.phase import Phase
+from insiren.surrogate.region import Region
 from insiren.surrogate.siren import Siren
 from insiren.surrogate.surrogate import Surrogate
 
@@ -124,8 +125,12 @@ def _phase(path: Path, tensors: dict[str, np.ndarray], domain: Domain) -> Phase 
 
 
 def _domain(facts: dict[str, Any]) -> Domain:
-    plain: dict[str, Any] = {name: _tuples(value) for name, value in facts.items() if name != "inputs"}
-    return Domain(inputs=tuple(Parameter(**p) for p in facts["inputs"]), **plain)
+    plain: dict[str, Any] = {name: _tuples(value) for name, value in facts.items() if name not in ("inputs", "region")}
+    if "periodic" in plain:  # of format 2: whether with period 1
+        plain["period"] = tuple(map(int, plain.pop("periodic")))
+    written = facts.get("region")
+    region = None if written is None else Region(_tuples(written["pieces"]), float(written["around"]))
+    return Domain(inputs=tuple(Parameter(**p) for p in facts["inputs"]), region=region, **plain)
 
 
 def _tuples(value: Any) -> Any:
@@ -139,7 +144,9 @@ def _check_domain(path: Path, domain: Domain, scale: float, model: Model | None)
     known = {p.name for p in domain.inputs} | {name for name, _ in domain.fixed}
     whole = (
         set(domain.axes) <= {0, 1, 2}
-        and len(domain.periodic) == len(domain.q_range) == n
+        and len(domain.period) == len(domain.q_range) == n
+        and all(isinstance(p, int) and p >= 0 for p in domain.period)
+        and _is_region(domain.region)
         and np.shape(domain.operations)[1:] == (n, n)
         and all(-np.inf < low < high < np.inf for low, high in ranges)
         and known == ({p.name for p in model.all_parameters} if model else {p.name for p in domain.inputs})
@@ -147,6 +154,15 @@ def _check_domain(path: Path, domain: Domain, scale: float, model: Model | None)
     )
     if not whole:
         raise SurrogateError(f"{path}: the ranges that it learnt make no sense. Get or train it again.")
+
+
+def _is_region(region: Region | None) -> bool:
+    """Whether a region can be one: finite pieces of up to three edges."""
+    if region is None:
+        return True
+    parts = [np.array([origin, *edges], float) for origin, edges in region.pieces]
+    shapes = all(x.ndim == 2 and x.shape[1] == 3 and 2 <= len(x) <= 4 and np.isfinite(x).all() for x in parts)
+    return bool(parts) and shapes and 0 <= region.around < np.inf
 
 
 def _check_shapes(path: Path, net: Siren, inputs: int) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -23,14 +23,16 @@ from optax.contrib import muon
 
 import insiren
 from insiren.errors import SurrogateError
-from insiren.forward import Points
+from insiren.forward import Parameter, Points
 from insiren.instrument.exact import Exact
 from insiren.instrument.resolution import energy_resolution
 from insiren.surrogate.accuracy import accuracy
 from insiren.surrogate.devices import parted, sharing
 from insiren.surrogate.domain import Domain, find_domain
+from insiren.surrogate.inputs import chosen_inputs
 from insiren.surrogate.labels import Labels, draw
 from insiren.surrogate.loop import Budget, Progress, learn
+from insiren.surrogate.region import Region
 from insiren.surrogate.siren import Siren, siren
 from insiren.surrogate.surrogate import Surrogate
 from insiren.surrogate.trust import correlations, measured_errors, provenance
@@ -85,10 +87,13 @@ def train(
     exact: Exact,
     recipe: Recipe = Recipe(),
     omega: tuple[float, float] | None = None,
-    region: dict[str, tuple[float, float]] | None = None,
+    region: Region | Mapping[str, tuple[float, float]] | None = None,
     progress: Progress = lambda step, steps, error: None,
     minutes: float | None = None,
     target: float | None = None,
+    free: Sequence[str] | None = None,
+    fixed: Mapping[str, float] | None = None,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
 ) -> Surrogate:
     """A surrogate of an exact simulator over the box of its free parameters.
 
@@ -96,16 +101,20 @@ def train(
         exact: the simulator; its parameters with `free` set become inputs.
         recipe: size of the network and length of the training.
         omega: range of the energy transfer in meV; by default 0 to Ei.
-        region: range of wavevectors along axes without periodicity, see `find_domain`.
+        region: a `Region`, or ranges of the axes "h", "k", "l" in r.l.u.; by default the whole zone, see `find_domain`.
         progress: told step, steps and the held-out error.
         minutes: to train for, in place of the recipe's steps.
         target: held-out error, the root mean square of log(1 + c S), at which to stop.
+        free: parameters that become inputs besides, as "width", "q_fwhm", an anisotropy or a field.
+        fixed: values of parameters that do not.
+        bounds: the box along inputs, instead of the model's.
 
     Raises:
-        SurrogateError: no energy range is known.
+        SurrogateError: no energy range is known, or there is no input.
     """
     budget = Budget(None if minutes is None else 60 * minutes, target)
-    return learn(Learner.of(exact, recipe, omega, region), progress, budget=budget)
+    inputs = chosen_inputs(exact.parameters, free, fixed, bounds)
+    return learn(Learner.of(exact, recipe, omega, region, inputs), progress, budget=budget)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,7 +139,8 @@ class Learner:
         exact: Exact,
         recipe: Recipe,
         omega: tuple[float, float] | None,
-        region: dict[str, tuple[float, float]] | None,
+        region: Region | Mapping[str, tuple[float, float]] | None,
+        parameters: tuple[Parameter, ...] | None = None,
     ) -> Learner:
         """A learner with its domain and scale found.
 
@@ -142,11 +152,10 @@ class Learner:
             raise SurrogateError(
                 "The model names no Ei, so the range of energies is unknown; give omega (LO:HI in meV)."
             )
-        domain = find_domain(exact, omega or (0.0, float(limit or 0.0)), region)
-        values = {p.name: p.value for p in exact.parameters}
-        low, high = np.array(domain.q_range).T
-        Q = np.zeros((200, 3))
-        Q[:, list(domain.axes)] = np.random.default_rng(recipe.seed).uniform(low, high, (200, len(domain.axes)))
+        parameters = parameters or exact.parameters
+        domain = find_domain(exact, omega or (0.0, float(limit or 0.0)), region, parameters=parameters)
+        values = {p.name: p.value for p in parameters}
+        Q = np.asarray(domain.draw(jax.random.key(recipe.seed), 200))
         energies = np.linspace(*domain.omega, 200)
         S = np.asarray(exact(values, Points.table(Q, energies))).reshape(200, 200)
         return cls(exact, domain, recipe, float(TYPICAL_PEAK / np.median(S.max(axis=1))))
@@ -166,7 +175,7 @@ class Learner:
 
     def labels(self, key: PRNGKeyArray) -> Labels:
         """Fresh inputs and labels, see `draw`."""
-        return draw(self.exact, self.domain, self.scale, _DRAW, key)
+        return draw(self.exact.given(dict(self.domain.fixed)), self.domain, self.scale, _DRAW, key)
 
     def start(self) -> State:
         """Fresh weights and a full pool."""
@@ -198,11 +207,7 @@ class Learner:
     def surrogate(self, state: State, seconds: float = 0.0) -> Surrogate:
         """The network of a state as a Surrogate, its held-out errors measured."""
         bare = Surrogate(state.net, self.scale, self.domain, self.exact, "{}")
-        low, high = np.array(self.domain.q_range).T
-        Q = np.zeros((_HELD_OUT_Q, 3))
-        Q[:, list(self.domain.axes)] = np.random.default_rng(self.recipe.seed + 1).uniform(
-            low, high, (_HELD_OUT_Q, len(self.domain.axes))
-        )
+        Q = np.asarray(self.domain.draw(jax.random.key(self.recipe.seed + 1), _HELD_OUT_Q))
         energies = np.linspace(*self.domain.omega, 100)
         r = accuracy(bare, Q, energies, _HELD_OUT_SETS, self.recipe.seed + 2).r
         errors, agree = measured_errors(state.net, self.labels, len(self.domain.axes), self.recipe.seed)
