@@ -219,6 +219,15 @@ def test_a_simulation_into_a_folder_that_is_not_there(refused):
         (("--out", "s.insiren", "--omega", "100:0", "--steps", "1"), "LO must lie below HI"),
         (("--out", "s.insiren", "--region", "l"), "NAME=VALUE"),
         (("--out", "s.insiren", "--resume", "--steps", "1"), "s.insiren.checkpoint"),
+        (("--out", "s.insiren", "--path", "P M", "--plane", "1,0,0 0,1,0"), "Give one of"),
+        (("--out", "s.insiren", "--around", "0.1"), "around --path or --plane"),
+        (("--out", "s.insiren", "--plane", "1,0,0"), "two directions"),
+        (("--out", "s.insiren", "--plane", "1,0,0 0,y,0"), "'y' is not a number"),
+        (("--out", "s.insiren", "--path", "P Q"), "Q"),
+        (("--out", "s.insiren", "--free", "K"), "'K'"),
+        (("--out", "s.insiren", "--bound", "J=35:25"), "LO must lie below HI"),
+        (("--out", "s.insiren", "--bound", "width=0.5:2"), "is no input"),
+        (("--out", "s.insiren", "--preset", "paper", "--free", "width"), "--fraction"),
     ],
 )
 def test_options_of_a_training_that_make_no_sense(refused, words, said):

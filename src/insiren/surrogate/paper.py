@@ -179,7 +179,7 @@ class Paper:
         return dataclasses.replace(found, provenance=facts, errors=errors)
 
     def _errors(self, found: Surrogate) -> tuple[ErrorMap, dict[str, Any]]:
-        """The map of errors on both paths: a third each of the held-out images to learn it, for its factor, to test it."""
+        """The map of errors on both paths, of held-out images: a third each to learn it, for its factor, to test it."""
         rng = np.random.default_rng(self.seed + 2)
         low, high = self.box
         parts = []
@@ -188,7 +188,8 @@ class Paper:
             columns, labels = columns[some], labels[some]
             wide = lambda x, like=labels: np.broadcast_to(x[:, None], (*like.shape, x.shape[-1]))  # noqa: E731
             energies = np.broadcast_to(ENERGIES, labels.shape)
-            x = found.domain.scaled(wide(columns[:, :2]), energies, wide(low + columns[:, 3:] * (high - low)))
+            theta = wide(low + columns[:, 3:] * (high - low))
+            x = found.domain.scaled(*map(jnp.asarray, (wide(columns[:, :2]), energies, theta)))
             parts.append((np.asarray(x, np.float32), labels))
         learn, factor, (x, y) = parts
         errors = map_errors(found.net, learn, [factor], 2, self.seed)
