@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 import sys
 import time
 from collections.abc import Callable
@@ -24,13 +25,16 @@ from jaxtyping import Array
 from optax.contrib import muon
 
 from insiren.instrument.exact import exact
-from insiren.model.spec import load_model
+from insiren.instrument.resolution import FWHM_PER_SIGMA
+from insiren.model.spec import Model, load_model
 from insiren.surrogate.labels import ENERGIES
 from insiren.surrogate.siren import FIRST, Siren, siren
 from insiren.surrogate.training import Learner, Recipe, decayed
 
 STRIDE = 100  # steps between two looks at the clock
 SPECTRA = 128
+WHOLE, QUARTER = 65_536, 16_384  # (Q, parameters) to learn from
+INSIDE = 0.7  # of the width, where the rest is folded in afterwards
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +49,8 @@ class Choice:
         rate: largest rate of matrices.
         precision: in which the layers are multiplied.
         near: share of the energies in a batch that were drawn near a line.
-        outside: whether a last factor is left out of what is learnt and applied afterwards, see `relabelled`.
+        learnt: "S"; "S omega", a factor 1/ω being applied afterwards; "component", one of the two that S is the sum of;
+            "sharper", S at 0.7 of the width, the rest of the resolution being folded in afterwards.
         distinct: (Q, parameters) to learn from.
     """
 
@@ -56,8 +61,8 @@ class Choice:
     rate: float = 0.02
     precision: Any = jnp.float32
     near: float = 0.5
-    outside: bool = False
-    distinct: int = 65_536
+    learnt: str = "S"
+    distinct: int = WHOLE
 
 
 CHOICES: dict[str, Choice] = {
@@ -74,8 +79,12 @@ CHOICES: dict[str, Choice] = {
     "no energies near lines": Choice(near=0.0),
     "all energies near lines": Choice(near=1.0),
     "bfloat16": Choice(precision=jnp.bfloat16),
-    "S times ω (the factor 1/ω applied afterwards)": Choice(outside=True),
-    "a quarter of the labels": Choice(distinct=16_384),
+    "S ω, the factor 1/ω applied afterwards": Choice(learnt="S omega"),
+    "a quarter of the labels": Choice(distinct=QUARTER),
+    "one component alone, a quarter of the labels": Choice(learnt="component", distinct=QUARTER),
+    "0.7 of the resolution inside, the rest afterwards, a quarter of the labels": Choice(
+        learnt="sharper", distinct=QUARTER
+    ),
 }
 
 
@@ -135,7 +144,7 @@ def advance(choice: Choice, net: Any, moments: Any, x: Array, y: Array, key: Arr
 def trained(choice: Choice, learner: Learner, labels: tuple[Array, Array], seconds: float) -> tuple[Siren, int]:
     """A network after so many seconds, compilation not counted."""
     x, y = (a[: choice.distinct] for a in labels)
-    y = relabelled(learner, x, y) if choice.outside else y
+    y = relabelled(learner, x, y) if choice.learnt == "S omega" else y
     net = siren(x.shape[-1], choice.width, choice.layers, jax.random.key(0), choice.first)
     moments = optimiser_of(choice, lambda count: count * 0.0).init(net)
     jax.block_until_ready(advance(choice, net, moments, x, y, jax.random.key(1), jnp.asarray(0), jnp.zeros(2)))
@@ -151,21 +160,65 @@ def trained(choice: Choice, learner: Learner, labels: tuple[Array, Array], secon
     return net, step
 
 
+def component() -> Learner:
+    """The same model seen through one component of the correlations."""
+    facts = json.loads(load_model("la2nio4").text)
+    facts["scattering"]["correlation"] = "Szz"
+    return Learner.of(exact(Model.from_dict(facts)), Recipe(), (0.0, 200.0), None)
+
+
+def sharper(learner: Learner) -> Learner:
+    """The same simulator at a part of the width, with the same c."""
+    return dataclasses.replace(learner, domain=dataclasses.replace(learner.domain, fixed=(("width", INSIDE),)))
+
+
+def drawn(learner: Learner, many: int) -> tuple[Array, Array]:
+    """Inputs (n, 16, i) and labels (n, 16)."""
+    parts: list[Any] = [learner.labels(key) for key in jax.random.split(jax.random.key(0), many // 4096)]
+    x, y = (jnp.concatenate(column) for column in zip(*parts, strict=True))
+    return x, y
+
+
+def answered(choice: Choice, net: Siren, learner: Learner, x: Array) -> Array:
+    """log(1 + c S) as a user would have it, whatever part of it was learnt."""
+    if choice.learnt == "sharper":
+        return folded(net, learner, x)
+    answer = value(net, x, choice.precision)
+    return restored(learner, x, answer) if choice.learnt == "S omega" else answer
+
+
+def folded(net: Siren, learner: Learner, x: Array) -> Array:
+    """The rest of the resolution, a Gaussian whose width is taken at ω, by nine nodes of Gauss and Hermite."""
+    axis = len(learner.domain.axes)
+    low, high = learner.domain.lower[axis], learner.domain.upper[axis]
+    omega = low + (x[..., axis] + 1) / 2 * (high - low)
+    rest = learner.exact.fwhm({"width": jnp.asarray(np.sqrt(1 - INSIDE**2))}, omega) / FWHM_PER_SIGMA
+    nodes, weights = np.polynomial.hermite_e.hermegauss(9)
+    S = jnp.zeros(omega.shape)
+    for node, weight in zip(nodes, weights / weights.sum(), strict=True):
+        moved = jnp.clip(omega + node * rest, low, high)
+        there = x.at[..., axis].set((2 * (moved - low) / (high - low) - 1).astype(x.dtype))
+        S = S + weight * jnp.expm1(net(there))
+    return jnp.log1p(jnp.maximum(S, 0))
+
+
 def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 60.0
     wanted = sys.argv[2:] or list(CHOICES)
     learner = Learner.of(exact(load_model("la2nio4")), Recipe(), (0.0, 200.0), None)
-    parts = [learner.labels(key) for key in jax.random.split(jax.random.key(0), 16)]
-    labels = tuple(jnp.concatenate(column) for column in zip(*parts, strict=True))
-    x, y = learner.labels(jax.random.key(99))
+    one_alone, narrow = component(), sharper(learner)
+    kinds: dict[str, Any] = {"S": drawn(learner, WHOLE)}
+    tested = {"S": learner.labels(jax.random.key(99)), "component": one_alone.labels(jax.random.key(99))}
     print(f"| choice, {seconds:.0f} s each | steps | rms | rms near lines |\n|---|---|---|---|")
     for name, choice in CHOICES.items():
         if not any(word in name for word in wanted):
             continue
-        net, steps = trained(choice, learner, labels, seconds)  # type: ignore[arg-type]
-        answer = value(net, x, choice.precision)
-        answer = restored(learner, x, answer) if choice.outside else answer
-        off = np.asarray(answer - y, float)
+        if choice.learnt in ("component", "sharper"):
+            kinds[choice.learnt] = drawn(one_alone if choice.learnt == "component" else narrow, QUARTER)
+        net, steps = trained(choice, learner, kinds.get(choice.learnt, kinds["S"]), seconds)
+        asked = one_alone if choice.learnt == "component" else learner
+        x, y = tested.get(choice.learnt, tested["S"])
+        off = np.asarray(answered(choice, net, asked, x) - y, float)
         near = off[:, : ENERGIES // 2]
         print(f"| {name} | {steps:,} | {np.sqrt(np.mean(off**2)):.4f} | {np.sqrt(np.mean(near**2)):.4f} |", flush=True)
 
