@@ -3,7 +3,7 @@
     python benchmarks/choices.py [SECONDS [NAME...]]     prints a table for docs/training.md; 60 seconds each by default
 
 The labels are those of `la2nio4`: the whole zone, all of its box. They are drawn once and shared, so that all the
-time goes into the optimiser: 65,536 (Q, parameters) of 16 energies to learn from, and 4,096 with half of their energies
+time goes into the optimiser: 32,768 (Q, parameters) of 16 energies to learn from, and 4,096 with half of their energies
 near a line to judge by. Reported are the root mean square error of log(1 + cS) there, near lines alone, and the steps.
 """
 
@@ -33,7 +33,7 @@ from insiren.surrogate.training import Learner, Recipe, decayed
 
 STRIDE = 100  # steps between two looks at the clock
 SPECTRA = 128
-WHOLE, QUARTER = 65_536, 16_384  # (Q, parameters) to learn from
+WHOLE, QUARTER = 32_768, 8_192  # (Q, parameters) to learn from
 INSIDE = 0.7  # of the width, where the rest is folded in afterwards
 
 

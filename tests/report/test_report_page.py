@@ -126,6 +126,15 @@ def test_a_list_of_points_of_a_theory_without_bands_has_a_report(tmp_path):
     assert "a = 2.0" in words or "a = 1.9" in words
 
 
+def test_a_surrogate_without_a_simulator_says_how_far_its_errors_move_the_answer(found, tmp_path):
+    name = found.names[0]
+    alone = dataclasses.replace(found, surrogate_check={"predicted": dict.fromkeys(found.names, 0.0123)})
+    report(alone, tmp_path / "alone.html")
+    text = (tmp_path / "alone.html").read_text()
+    assert "There is no exact simulator to compare this surrogate with" in text
+    assert name in text and "0.012" in text
+
+
 def test_a_landscape_with_unstable_corners_is_drawn(found, tmp_path):
     over = around(found, points=5)
     over.objective[0, 0] = np.inf

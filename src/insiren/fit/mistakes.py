@@ -11,6 +11,7 @@ from insiren.fit.problem import Problem
 
 _DRAWS = 24  # fields of errors; the standard deviation of so many is known to a seventh
 _SEED = 0
+_MOST = 50_000_000  # numbers in all fields, which bounds the memory
 _BLIND = 1e-12  # of the largest eigenvalue of JᵀJ: smaller ones are rounding
 
 
@@ -28,21 +29,21 @@ def shifts_of_mistakes(
         J: derivatives of the residuals there.
         moving: which parameters may move, shape (p,); rows of the others are 0.
     """
-    drawn = []
+    drawn, many = [], max(4, min(_DRAWS, _MOST // sum(map(len, problem.points))))
     for n, (source, points) in enumerate(zip(problem.sources, problem.points, strict=True)):
-        drawn.append(source.mistakes(problem.values(theta, n), points, _DRAWS, _SEED))
+        drawn.append(source.mistakes(problem.values(theta, n), points, many, _SEED))
     if all(one is None for one in drawn) or not moving.any():
         return None
     spectra = problem.spectra(theta)
     pairs = zip(drawn, spectra, strict=True)
-    slopes = tuple(jnp.zeros((_DRAWS, len(S))) if one is None else one for one, S in pairs)
+    slopes = tuple(jnp.zeros((many, len(S))) if one is None else one for one, S in pairs)
     _, moved = residual_jacobian(problem.kind, spectra, slopes, problem.data)
     moved = np.asarray(moved)
-    moved = np.concatenate([moved, np.zeros((len(J) - len(moved), _DRAWS))])  # peaks stand still
+    moved = np.concatenate([moved, np.zeros((len(J) - len(moved), many))])  # peaks stand still
     size = np.linalg.norm(J, axis=0)
     moving = moving & (size > 0)
-    shift = np.zeros((len(theta), _DRAWS))
+    shift = np.zeros((len(theta), many))
     unit = J[:, moving] / size[moving]
     step = np.linalg.lstsq(unit.T @ unit, -unit.T @ moved, rcond=_BLIND)[0]
     shift[moving] = step / size[moving][:, None]
-    return shift @ shift.T / _DRAWS
+    return shift @ shift.T / many
