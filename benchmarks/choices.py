@@ -206,18 +206,21 @@ def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 60.0
     wanted = sys.argv[2:] or list(CHOICES)
     learner = Learner.of(exact(load_model("la2nio4")), Recipe(), (0.0, 200.0), None)
-    one_alone, narrow = component(), sharper(learner)
     kinds: dict[str, Any] = {"S": drawn(learner, WHOLE)}
-    tested = {"S": learner.labels(jax.random.key(99)), "component": one_alone.labels(jax.random.key(99))}
+    x, y = learner.labels(jax.random.key(99))
     print(f"| choice, {seconds:.0f} s each | steps | rms | rms near lines |\n|---|---|---|---|")
     for name, choice in CHOICES.items():
         if not any(word in name for word in wanted):
             continue
-        if choice.learnt in ("component", "sharper"):
-            kinds[choice.learnt] = drawn(one_alone if choice.learnt == "component" else narrow, QUARTER)
+        asked = learner
+        if choice.learnt == "component":
+            asked = component()
+            kinds["component"] = drawn(asked, QUARTER)
+            x, y = asked.labels(jax.random.key(99))
+        elif choice.learnt == "sharper":
+            kinds["sharper"] = drawn(sharper(learner), QUARTER)
+            x, y = learner.labels(jax.random.key(99))
         net, steps = trained(choice, learner, kinds.get(choice.learnt, kinds["S"]), seconds)
-        asked = one_alone if choice.learnt == "component" else learner
-        x, y = tested.get(choice.learnt, tested["S"])
         off = np.asarray(answered(choice, net, asked, x) - y, float)
         near = off[:, : ENERGIES // 2]
         print(f"| {name} | {steps:,} | {np.sqrt(np.mean(off**2)):.4f} | {np.sqrt(np.mean(near**2)):.4f} |", flush=True)
