@@ -18,7 +18,8 @@ from insiren.forward import Forward, Parameter, Parameters, Points, complete
 from insiren.instrument.exact import Exact
 from insiren.simulate.chunks import in_chunks
 from insiren.simulate.intensity import magnons
-from insiren.simulate.lswt import GOLDSTONE_SHIFT, closed_form, hamiltonian, weights
+from insiren.simulate.lswt import closed_form, hamiltonian, weights
+from insiren.simulate.pairs import GOLDSTONE_SHIFT
 from insiren.simulate.stability import require_stable, zone_grid
 from insiren.surrogate.domain import Domain
 from insiren.surrogate.errormap import ErrorMap
