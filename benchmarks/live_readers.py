@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import subprocess
 import sys
 import tempfile
@@ -59,13 +60,19 @@ def crowd(port: int, many: int) -> None:
     sys.stdin.read()
 
 
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        return one.getsockname()[1]
+
+
 def main(data: str, many: int) -> None:
     asked = Asked(ins.exact(ins.load_model("la2nio4")), PLAIN, Wanted())
     with tempfile.TemporaryDirectory() as place, only_writer(Path(place) / "run"):
         counts, out = Path(place) / "counts", Path(place) / "run"
         counts.mkdir()
         run = Live(asked, Wishes(counts, out, {"J": 0.3}))
-        command = [sys.executable, "-m", "insiren", "page", str(out), "--port", "0", "--with-parent"]
+        command = [sys.executable, "-m", "insiren", "page", str(out), "--port", str(free_port()), "--with-parent"]
         page = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert page.stdout is not None and page.stdin is not None
         port = int(page.stdout.readline().strip().rstrip("/").rpartition(":")[2])

@@ -35,10 +35,15 @@ def page(
     if out.is_dir() and not (out / "snapshots").is_dir():
         say(f"{out} holds no snapshots yet; the page waits for the first.")
     if with_parent:
-        threading.Thread(target=_end_with_parent, daemon=True).start()
-        serve(out, port, host, token, lambda address: print(address, flush=True))
+        serve(out, port, host, token, _started)
     else:
         serve(out, port, host, token, lambda address: say(f"{address}  (Ctrl-C ends it)"))
+
+
+def _started(address: str) -> None:
+    """Tells whoever started the page where it is; a thread that waits for their end begins only now."""
+    print(address, flush=True)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:

@@ -117,34 +117,39 @@ def regions(information: np.ndarray, maps: Sequence[Measured]) -> list[str]:
         information: of each pixel of all data sets, ≥ 0, shape (d,).
         maps: the data sets, in the same order.
     """
-    place, omega, used = [], [], []
+    place, index, omega, used = [], [], [], []
     for m in maps:
-        where = m.points.hkl if m.points.Q_abs is None else m.points.Q_abs[:, None]
-        place.append(np.asarray(where)[np.asarray(m.points.index)])
+        place.append(np.asarray(m.points.hkl if m.points.Q_abs is None else m.points.Q_abs[:, None]))
+        index.append(np.asarray(m.points.index))
         omega.append(np.asarray(m.points.omega))
         used.append(m.used)
     kinds = {p.shape[1] for p in place}
     if len(kinds) > 1:  # crystals and powders together: those with more to say
-        parts = np.split(information, np.cumsum([len(p) for p in place])[:-1])
+        parts = np.split(information, np.cumsum([len(w) for w in omega])[:-1])
         held = {k: sum(i.sum() for i, p in zip(parts, place, strict=True) if p.shape[1] == k) for k in kinds}
         pick = [n for n, p in enumerate(place) if p.shape[1] == max(held, key=lambda k: held[k])]
         return regions(np.concatenate([parts[n] for n in pick]), [maps[n] for n in pick])
     here = np.concatenate(used)
     information = np.where(here, information, 0.0)
-    return _regions(information, np.concatenate(place), np.concatenate(omega), here)
+    first = np.cumsum([0, *map(len, place)])[:-1]
+    at = np.concatenate([i + n for i, n in zip(index, first, strict=True)])
+    return _regions(information, np.concatenate(place), at, np.concatenate(omega), here)
 
 
-def _regions(information: np.ndarray, place: np.ndarray, omega: np.ndarray, used: np.ndarray) -> list[str]:
+def _regions(
+    information: np.ndarray, places: np.ndarray, at: np.ndarray, omega: np.ndarray, used: np.ndarray
+) -> list[str]:
     total = information.sum()
     if not total > 0:
         return []
-    _, cell = np.unique(np.round(place / _REGION), axis=0, return_inverse=True)
-    held = np.bincount(cell.reshape(-1), weights=information)
+    _, cell = np.unique(np.round(places / _REGION), axis=0, return_inverse=True)
+    cell, place = cell.reshape(-1)[at], places[at]
+    held = np.bincount(cell, weights=information)
     said = []
     for best in np.argsort(-held)[:_REGIONS]:
         if held[best] < _WORTH * total:
             break
-        inside = np.flatnonzero(cell.reshape(-1) == best)
+        inside = np.flatnonzero(cell == best)
         centre = np.average(place[inside], axis=0, weights=information[inside])
         order = inside[np.argsort(omega[inside])]
         grown = np.cumsum(information[order]) / held[best]

@@ -10,8 +10,9 @@ import dataclasses
 import json
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipp as sc
@@ -34,6 +35,9 @@ MOST_EVENTS = 100  # that a snapshot tells; the log has all
 WORSE = 0.1  # of χ² per degree of freedom: a smaller growth needs no search
 AGAIN_FOR_A_RIVAL = 1.2  # factor in neutrons since a search for the sake of a rival
 SUSPECT = 3.0  # σ of tension, or of growth of the misfit, at which the box is searched again
+
+_READERS = 2  # files read at once: most of the time goes into starting the processes that do
+_UNUSABLE = (InsirenError, sc.DimensionError, ValueError)  # what a wrong file raises
 
 Told = Callable[[str, str], None]  # (level, text)
 Progress = Callable[[str, float], None]
@@ -59,6 +63,14 @@ class Wishes:
     confidence: float = 0.68
     incremental: bool = False
     command: str = ""
+
+
+class Seen(NamedTuple):
+    """A file when it was looked at: its signature and digest; what it held, or why nothing; None: not read."""
+
+    before: Any
+    digest: str
+    sets: list[sc.DataArray] | Exception | None
 
 
 class Live:
@@ -155,40 +167,61 @@ class Live:
                     "error", f"{self.wishes.directory} cannot be read ({error.strerror or error}); waiting for it."
                 )
             names = []
-        for name in names:
-            self._consider(name)
+        with ThreadPoolExecutor(_READERS) as pool:
+            for n in range(0, len(names), _READERS):
+                some = names[n : n + _READERS]
+                for name, seen in list(zip(some, pool.map(self._see, some), strict=True)):
+                    self._consider(name, seen)
         return self.ledger.counting() != self.tried and bool(self.state.totals)
 
-    def _consider(self, name: str) -> None:
+    def _see(self, name: str) -> Seen | OSError:
+        """What a file holds, read only where its content is new."""
+        path = self.wishes.directory / name
+        try:
+            before, digest = signature(path.stat()), digest_of(path)
+            held = self.ledger.latest.get(name)
+            known = digest in self.ledger.taken or (held is not None and held.digest == digest)
+            return Seen(before, digest, None if known else self._read(path))
+        except OSError as error:
+            return error
+
+    def _read(self, path: Path) -> list[sc.DataArray] | Exception:
+        """The data sets of a file, or why there are none."""
+        try:
+            return [checked(one) for one in self.reads(path)]
+        except _UNUSABLE as error:
+            return error
+
+    def _consider(self, name: str, seen: Seen | OSError) -> None:
         """Takes one file, or says why not."""
         path = self.wishes.directory / name
         try:
-            before = signature(path.stat())
-            digest = digest_of(path)
+            if isinstance(seen, OSError):
+                raise seen
             known = self.ledger.latest.get(name)
-            if known is not None and known.digest == digest:
-                self.watch.finish(name, before)
-            elif digest in self.ledger.taken:
-                entry = self.ledger.repeat(name, digest)
+            if known is not None and known.digest == seen.digest:
+                self.watch.finish(name, seen.before)
+            elif seen.digest in self.ledger.taken:
+                entry = self.ledger.repeat(name, seen.digest)
                 self._refold()
-                self.watch.finish(name, before)
+                self.watch.finish(name, seen.before)
                 self.say("info", f"{name} has the content of {entry.reason} and is not counted again.")
-            elif self._take(path, digest, before):
-                self.watch.finish(name, before)
+            elif self._take(path, seen):
+                self.watch.finish(name, seen.before)
         except OSError as error:
             self.say("error", f"{name} was not taken ({error.strerror or error}); it is tried again.")
 
-    def _take(self, path: Path, digest: str, before: Any) -> bool:
-        """Reads a file and counts it or puts it aside; False where it changed meanwhile."""
+    def _take(self, path: Path, seen: Seen) -> bool:
+        """Counts a file or puts it aside; False where it changed since it was looked at."""
+        digest, sets = seen.digest, self._read(path) if seen.sets is None else seen.sets
+        if signature(path.stat()) != seen.before:
+            return False
         try:
-            sets = [checked(one) for one in self.reads(path)]
-            if signature(path.stat()) != before:
-                return False
+            if isinstance(sets, Exception):
+                raise sets
             keyed = by_key(self.state, sets, path.stem)
             state = fold(*self._without(path.name, keyed))
-        except (InsirenError, sc.DimensionError, ValueError) as error:
-            if signature(path.stat()) != before:
-                return False
+        except _UNUSABLE as error:
             self.ledger.refuse(path.name, digest, str(error))
             self.say("warning", f"{path.name} is put aside: {error}")
             return True
