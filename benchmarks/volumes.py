@@ -142,7 +142,12 @@ def volume_rows():
                 yield f"1e7 cells, {name}", f"{seconds[1]:.2f} s", runs[0][0], f"({seconds[0]:.2f} … {seconds[2]:.2f})"
             found, seconds, before, _ = alone_here("fit", large)
             of_cut, of_all = found.replace("_", " ").split(";")[2::2]
-            yield "5e7 cells: opened, cut, fitted", f"{float(seconds):.0f} s", f"J = {of_cut}, of all {of_all}", f"true {J:g}"
+            yield (
+                "5e7 cells: opened, cut, fitted",
+                f"{float(seconds):.0f} s",
+                f"J = {of_cut}, of all {of_all}",
+                f"true {J:g}",
+            )
             fixed, _, least, _ = alone_here("fit", little)
             for n, name in ((0, "opened, cut, drawn from"), (1, "a sample of the cut fitted"), (3, "and one of all")):
                 large_MB, little_MB = int(found.split(";")[n]) - int(before), int(fixed.split(";")[n]) - int(least)

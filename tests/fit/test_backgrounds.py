@@ -172,3 +172,20 @@ def test_another_stiffness_keeps_everything_else():
     _, t, _ = treated("smooth", 0)
     again = stiffened(t, np.array([1e12]))
     assert nuisance(again) == pytest.approx(3, abs=1e-3)  # a scale and a straight line
+
+
+@pytest.mark.parametrize("background", ["per-energy", "smooth", "lowrank", "constant", "none"])
+def test_pixels_of_pure_background_change_no_parameter_by_more_than_its_error(background):
+    """Energies above the band, where nothing is but background: as many pixels again as hold the ridge."""
+    under = 0.0 if background == "none" else 0.7 if background == "constant" else SLOPE
+    band = seen(3, under)
+    above = OMEGA[-1] + np.arange(1, 31) * 0.65
+    beyond = np.broadcast_to(0.0 if background == "none" else 0.7 if background == "constant" else SLOPE[-1],
+                             (len(HKL), len(above)))  # fmt: skip
+    beyond = beyond + 0.2 * np.random.default_rng(50).normal(size=beyond.shape)
+    values = np.concatenate([band.values, beyond], axis=1)
+    more = image("more", HKL, np.concatenate([OMEGA, above]), values, np.full_like(values, 0.2))
+    few, many = (fit(THEORY, one, background=background, free=["C"], starts=2) for one in (band, more))
+    for name in TRUTH:
+        assert abs(many.values[name] - few.values[name]) < few.errors[name]
+        assert abs(many.values[name] - TRUTH[name]) < 3 * many.errors[name]

@@ -10,6 +10,7 @@ from theory import THEORY, TRUTH, ridge, seen
 
 import insiren
 from insiren.data.spectrum import measured
+from insiren.fit import marquardt
 from insiren.fit.choice import choose
 from insiren.fit.marquardt import Settings, descend
 from insiren.fit.objective import target
@@ -76,3 +77,22 @@ def test_a_start_without_spectrum_stays_where_it_is():
     edge = insiren.forward(lambda p, points: jnp.nan * ridge(p, points), THEORY.parameters)
     end = descend(problem(edge), np.array([list(TRUTH.values())]), FINE)
     assert end.thetas[0].tolist() == list(TRUTH.values()) and end.costs[0] == np.inf
+
+
+def test_curvature_learnt_from_gradients_spares_evaluations_where_residuals_stay_large(monkeypatch):
+    one = measured(seen(0, 0.5, width=2.0))  # a ridge twice as wide than the model's
+    choice = choose(THEORY.parameters)
+    here = Problem(THEORY, (THEORY,), (one.points,), (target(one, "per-energy"),), choice, "gaussian")
+    asked, normal = [], Problem.normal
+
+    def counted(self, *given):
+        asked.append(given)
+        return normal(self, *given)
+
+    monkeypatch.setattr(Problem, "normal", counted)
+    start = np.array([[10.5, 5.3]])
+    with_it, ours = descend(here, start, FINE), len(asked)
+    monkeypatch.setattr(marquardt, "_TRUSTED", (np.inf, np.inf))
+    without, plain = descend(here, start, FINE), len(asked) - ours
+    np.testing.assert_allclose(with_it.thetas, without.thetas, atol=1e-6)
+    assert ours < plain / 2

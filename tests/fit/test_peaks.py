@@ -118,6 +118,14 @@ def test_the_truth_is_recovered_within_the_errors(found):
         assert abs(found.values[name] - value) < 4 * found.errors[name]
 
 
+def test_of_answers_that_a_symmetry_makes_equal_the_nearest_to_the_model_is_given_and_the_other_named(found):
+    """The closed form does not change where Dx and Dy are exchanged."""
+    (other,) = found.equals
+    for one, two in (("Dx", "Dy"), ("Dy", "Dx"), ("Jab", "Jab"), ("Jc", "Jc")):
+        assert other[one] == pytest.approx(found.values[two], abs=1e-4)
+    assert any("Dx = 0.1" in line and "as well" in line for line in found.remarks())
+
+
 def test_the_minimum_is_that_of_the_closed_form_with_the_same_errors(found, synthetic):
     observed = synthetic.values.reshape(-1, 2)
     sigma = np.sqrt(synthetic.variances).reshape(-1, 2)

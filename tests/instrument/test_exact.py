@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -86,6 +88,17 @@ def test_no_node_of_the_shared_grid_sits_on_a_simple_fraction(q_fwhm: float):
     for parts in (1, 2, 3, 4, 6):
         places = np.asarray(grid.node_place) * parts
         assert np.min(np.abs(places - np.round(places))) > 1e-6
+
+
+def test_plans_for_like_widths_share_their_compiled_functions():
+    """Else a fit of other data, or each search of a night, would compile anew and never give the memory back."""
+    points, simulator = Points.table(HKL, OMEGA), exact(BROAD)
+    plans = [simulator.at(points, {"q_fwhm": width}) for width in (0.0851, 0.0857)]
+    fixed, shapes = zip(*(eqx.partition(plan, eqx.is_array)[::-1] for plan in plans), strict=True)
+    assert eqx.tree_equal(*fixed)
+    first, second = (jax.tree.map(jnp.shape, one) for one in shapes)
+    assert first == second
+    assert plans[0].covers({"q_fwhm": 0.12}) and not plans[0].covers({"q_fwhm": 0.14})
 
 
 def test_there_is_no_shared_grid_where_energies_differ_or_points_are_no_table():

@@ -49,9 +49,10 @@ def answer_at(
     of_pixels, of_peaks = problem.observed(J)
     square = problem.widen * float(pixels @ pixels) + float(peaks @ peaks)
     covariance, noise = _covariance(J, edge, square, freedom, kind)
-    check, of_surrogate = _checked(problem, theta, J, maps, covariance, noise)
+    spectra = problem.spectra(theta)
+    check, of_surrogate = _checked(problem, theta, spectra, J, maps, covariance, noise)
     covariance = covariance + of_surrogate
-    models = [profile(S, t) for S, t in zip(problem.spectra(theta), problem.data, strict=True)]
+    models = [profile(S, t) for S, t in zip(spectra, problem.data, strict=True)]
     misfit = float(pixels @ pixels)
     if kind == "poisson":
         misfit = sum(deviance(m, p) for m, p in zip(maps, models, strict=True))
@@ -79,7 +80,13 @@ def answer_at(
 
 
 def _checked(
-    problem: Problem, theta: np.ndarray, J: np.ndarray, maps: list[Measured], covariance: np.ndarray, noise: float
+    problem: Problem,
+    theta: np.ndarray,
+    spectra: tuple[jax.Array, ...],
+    J: np.ndarray,
+    maps: list[Measured],
+    covariance: np.ndarray,
+    noise: float,
 ) -> tuple[dict[str, Any] | None, np.ndarray]:
     """What is known of the error of a surrogate's answer, and what it adds to the covariance.
 
@@ -87,7 +94,7 @@ def _checked(
     parameters; elsewhere the errors that the surrogate states are carried over to the parameters.
     """
     sound = np.isfinite(np.diag(covariance))
-    check, predicted = polished(problem, theta, maps, noise), shifts_of_mistakes(problem, theta, J, sound)
+    check, predicted = polished(problem, theta, maps, noise), shifts_of_mistakes(problem, theta, spectra, J, sound)
     added = np.zeros_like(covariance)
     if predicted is not None:
         spread = dict(zip(problem.choice.names, np.sqrt(np.diag(predicted)).tolist(), strict=True))

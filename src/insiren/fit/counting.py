@@ -20,7 +20,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 LEAST = 1e-4  # ε in units of the mean count
 _FIRST = 2  # steps of expectation and maximisation, which only ever go up, from any start
-_STEPS = 14  # of Newton after them; from 600 to 10⁶ neutrons ten reach rounding
+_STEPS = 14  # of Newton after them, at most; from 600 to 10⁶ neutrons ten reach rounding
+_STILL = 1e-9  # relative: a shorter step is the last, since the next would be of the order of its square
 _SHARE = 0.2  # of the signal, at the start
 _SHRINK = 0.1  # a step makes nothing smaller than this times itself, so that all stays above zero
 _NONE = 0.02  # of the mean intensity of its pixels: a background below, that wants to fall, is on its way to zero
@@ -89,12 +90,17 @@ def likeliest(S: Float[Array, " d"], counts: Counts) -> Likeliest:
     whole = jnp.sum(x)
     start = _SHARE * jnp.sum(counts.n) / jnp.where(whole > 0, whole, 1), (1 - _SHARE) * mean
 
-    def step(k: int, at: tuple[Array, Array]) -> tuple[Array, Array]:
-        upward = _maximised(at, x, whole, M, counts)
-        newton = _newton(at, x, whole, M, mean, counts)
-        return jax.tree.map(lambda a, b: jnp.where(k < _FIRST, a, b), upward, newton)
+    at = jax.lax.fori_loop(0, _FIRST, lambda _, at: _maximised(at, x, whole, M, counts), start)
 
-    s, b = jax.lax.fori_loop(0, _FIRST + _STEPS, step, start)
+    def step(state: tuple[Array, Array, tuple[Array, Array]]):
+        k, _, (s, b) = state
+        new, other = _newton((s, b), x, whole, M, mean, counts)
+        still = (jnp.abs(new - s) <= _STILL * s) & jnp.all(jnp.abs(other - b) <= _STILL * mean)
+        return k + 1, still, (new, other)
+
+    # a spectrum of NaN is never still
+    going = lambda state: (state[0] < _STEPS) & ~state[1]  # noqa: E731
+    _, _, (s, b) = jax.lax.while_loop(going, step, (0, jnp.zeros((), bool), at))
     free = b > _ZERO * mean
     b = jnp.where(free, b, 0.0)
     model = s * S + counts.spread(b)

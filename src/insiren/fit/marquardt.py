@@ -24,7 +24,7 @@ from insiren.fit.problem import Normal, Problem
 
 _FIRST = 1e-3  # μ: nearly a Gauss–Newton step
 _MOST = 1e10  # μ at which a step is too short to matter
-_TRUSTED = 0.5, 1.5  # gain over the promised one between which the curvature beyond JᵀJ is believed
+_TRUSTED = 0.5, 4.0  # gain over the promised one between which the curvature beyond JᵀJ is believed
 _ROUNDING = 1e-7  # of Σ r²: a step that promises less and gains nothing has met the rounding of the objective
 _LEAST = 1e-12  # μ and, relative to the largest, the curvature below which a parameter has no effect
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from insiren.fit.objective import residual_jacobian
 from insiren.fit.problem import Problem
@@ -16,7 +16,11 @@ _BLIND = 1e-12  # of the largest eigenvalue of JᵀJ: smaller ones are rounding
 
 
 def shifts_of_mistakes(
-    problem: Problem, theta: np.ndarray, J: Float[np.ndarray, "d p"], moving: np.ndarray
+    problem: Problem,
+    theta: np.ndarray,
+    spectra: tuple[Array, ...],
+    J: Float[np.ndarray, "d p"],
+    moving: np.ndarray,
 ) -> Float[np.ndarray, "p p"] | None:
     """The covariance of the answer that comes from errors of the spectrum; None where no Forward knows of any.
 
@@ -26,6 +30,7 @@ def shifts_of_mistakes(
     Args:
         problem: prepared near θ.
         theta: the minimum, shape (p,).
+        spectra: of the data sets there.
         J: derivatives of the residuals there.
         moving: which parameters may move, shape (p,); rows of the others are 0.
     """
@@ -34,7 +39,6 @@ def shifts_of_mistakes(
         drawn.append(source.mistakes(problem.values(theta, n), points, many, _SEED))
     if all(one is None for one in drawn) or not moving.any():
         return None
-    spectra = problem.spectra(theta)
     pairs = zip(drawn, spectra, strict=True)
     slopes = tuple(jnp.zeros((many, len(S))) if one is None else one for one, S in pairs)
     _, moved = residual_jacobian(problem.kind, spectra, slopes, problem.data)

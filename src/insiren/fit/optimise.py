@@ -35,7 +35,7 @@ __all__ = ["Pairs", "Progress", "fit"]
 _REWEIGHTS = 15  # at most; fits of counts need about four, robust ones twice that
 _STILL = 1e-6  # of the width of the bounds: a smaller change is none in the quoted digits
 _REPLANS = 4  # of the quadrature, where the answer lies far from the start
-FINELY = Settings(steps=60, move=1e-8, gain=1e-11)
+FINELY = Settings(steps=60, move=1e-8, gain=1e-9)
 
 Data = Sequence[sc.DataArray] | sc.DataArray
 Pairs = Sequence[tuple[Forward, Data]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipp as sc
@@ -22,6 +22,8 @@ from insiren.forward import Forward
 
 _SCREENED = 256  # quasi-random points of the box
 _DESCENTS = 4  # of the best screened points, besides the raw starts
+_EQUAL = 1e-6  # relative: descents end this close to the least Σ r² of their valley
+_APART = 3.0  # σ: nearer points of a flat valley are no answers of their own
 _AGREE = 0.02  # of the width of a bound: closer counts as the same minimum
 _OUTLIER = 5.0  # σ: of Gaussian errors one peak in two million is further off
 _STANDS_OUT = 3.0  # times the spread of all peaks, which a single one must exceed besides
@@ -62,9 +64,11 @@ class PeakFit(Fit):
 
     Attributes:
         peaks: each observed peak beside its mode.
+        equals: other values of the free parameters that describe lists of peaks exactly as well, by name.
     """
 
     peaks: tuple[Peak, ...] = ()
+    equals: tuple[dict[str, float], ...] = ()
 
     @property
     def n_data(self) -> int:
@@ -84,11 +88,21 @@ class PeakFit(Fit):
     def remarks(self) -> list[str]:
         spread = _MAD * float(np.median([abs(p.off) for p in self.peaks]))
         far = [p for p in self.peaks if abs(p.off) > max(_OUTLIER, _STANDS_OUT * spread)]
-        return super().remarks() + [
-            f"The peak at {p.observed:g} ± {p.sigma:g} meV of {_place(p.hkl)} lies {abs(p.off):.1f} σ from its mode, "
-            f"at {p.calculated:.4g} meV. Look at it: one wrong peak can move every parameter."
-            for p in far
+        others = [", ".join(f"{n} = {x:.4g}" for n, x in one.items()) for one in self.equals]
+        alike = [
+            f"The peaks are described as well by {one}: energies alone do not tell which; the answer given is the one "
+            "nearest to the model's own values."
+            for one in others
         ]
+        return (
+            super().remarks()
+            + alike
+            + [
+                f"The peak at {p.observed:g} ± {p.sigma:g} meV of {_place(p.hkl)} lies {abs(p.off):.1f} σ from its mode, "
+                f"at {p.calculated:.4g} meV. Look at it: one wrong peak can move every parameter."
+                for p in far
+            ]
+        )
 
     def to_dict(self) -> dict[str, Any]:
         names = list(dict.fromkeys(peak.data for peak in self.peaks))
@@ -144,11 +158,15 @@ def fit_peaks(
     held = {n: v for n, v in _without_effect(forward).items() if n not in {*(free or ()), *(ties or {})}}
     choice = choose(forward.parameters, free, held | dict(fixed or {}), bounds, ties)
     problem = peak_problem(forward, sets, choice, assignment)
-    theta, agree = _search(problem, starts, seed, progress)
+    found = _search(problem, starts, seed, progress)
     progress("errors", 0.0)
-    answer = _answer(problem, theta, (starts, agree))
+    answer = _answer(problem, found.theta, (starts, found.agree))
     progress("errors", 1.0)
-    return dataclasses.replace(answer, settings={"seed": seed, "preset": None, "assignment": assignment})
+    settings = {"seed": seed, "preset": None, "assignment": assignment}
+    errors = np.sqrt(np.diag(answer.covariance))
+    other = [one for one in found.equals if np.any(np.abs(one - found.theta) > _APART * errors)]
+    equals = tuple(dict(zip(choice.names, one.tolist(), strict=True)) for one in other)
+    return dataclasses.replace(answer, settings=settings, equals=equals)
 
 
 def refuse_options(objective: str | None, preset: str | None) -> None:
@@ -186,8 +204,16 @@ def _without_effect(forward: Forward) -> dict[str, float]:
     return {p.name: p.value for p in forward.parameters if p.free and p.name in INSTRUMENT}
 
 
-def _search(problem: PeakProblem, starts: int, seed: int, progress: Progress) -> tuple[np.ndarray, int]:
-    """The best of many local minima, and how many raw starts descend to it."""
+class Found(NamedTuple):
+    """The best minimum, how many raw starts descend to it, and others that are exactly as good."""
+
+    theta: np.ndarray
+    agree: int
+    equals: list[np.ndarray]
+
+
+def _search(problem: PeakProblem, starts: int, seed: int, progress: Progress) -> Found:
+    """The best of many local minima; of equals, which a symmetry of the modes makes, the one nearest to the model."""
     progress("search", 0.0)
     choice = problem.choice
     width = choice.upper - choice.lower
@@ -208,9 +234,18 @@ def _search(problem: PeakProblem, starts: int, seed: int, progress: Progress) ->
     for n, which in enumerate([*best, *raw]):
         ends.append(descend(problem, tried[which]))
         progress("search", (n + 1) / (len(best) + len(raw)))
-    winner = min(ends, key=problem.objective)
-    same = [bool(np.all(np.abs(end - winner) < _AGREE * width)) for end in ends[len(best) :]]
-    return winner, sum(same)
+    reached = np.array([problem.objective(end) for end in ends])
+    least = [ends[n] for n in np.flatnonzero(reached <= reached.min() * (1 + _EQUAL))]
+    winner = min(least, key=lambda end: float(np.linalg.norm((end - tried[0]) / width)))
+
+    def apart(end: np.ndarray, one: np.ndarray) -> bool:
+        return bool(np.any(np.abs(end - one) >= _AGREE * width))
+
+    equals: list[np.ndarray] = []
+    for end in least:
+        if all(apart(end, one) for one in (winner, *equals)):
+            equals.append(end)
+    return Found(winner, sum(not apart(end, winner) for end in ends[len(best) :]), equals)
 
 
 def descend(problem: PeakProblem, start: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from insiren.fit.settle import settle
 
 _STEPS = 4  # of the exact simulator: the surrogate's answer is close, and each step squares the distance
 
-_CLOSE = 0.03  # of a standard error, which no error bar shows
+_CLOSE = 0.1  # of a standard error, which no error bar shows
 
 
 def polished(problem: Problem, theta: np.ndarray, maps: list[Measured], noise: float) -> dict[str, Any] | None:
@@ -43,14 +43,13 @@ def polished(problem: Problem, theta: np.ndarray, maps: list[Measured], noise: f
     peer = dataclasses.replace(
         problem, forward=given[0], choice=choice, forwards=tuple(given) if problem.forwards else ()
     ).near(theta)
-    before = peer.objective(theta)
-    if not np.isfinite(before):
-        return None
     found = settle(peer, theta, maps, noise=noise, steps=_STEPS, close=_CLOSE)
+    if not np.isfinite(found.first):
+        return None
     return {
         "exact": dict(zip(names, found.theta.tolist(), strict=True)),
         "shift": dict(zip(names, (found.theta - theta).tolist(), strict=True)),
         "objective_surrogate": problem.objective(theta),
-        "objective_exact": before,
+        "objective_exact": found.first,
         "objective_polished": found.objective,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -108,6 +108,13 @@ class Problem(eqx.Module):
             part = self.choice.part(n, source)
             yield forward, part.names, {name: jnp.asarray(x) for name, x in part.constant.items()}, part.index, points
 
+    def _together(self, begun: Iterator[Any]) -> Iterable[Any]:
+        """What is computed for each data set: side by side, or one after the other where diagonalisations might meet.
+
+        A result is begun when it is asked for, and waited for when it is used.
+        """
+        return list(begun) if all(one.parallel for one in self.prepared) else begun
+
     def spectra(self, theta: np.ndarray | Array) -> tuple[Array, ...]:
         """S(Q, ω) of each data set at θ; NaN where the structure is unstable."""
         at = jnp.asarray(theta)
@@ -137,8 +144,13 @@ class Problem(eqx.Module):
         if self.kind == "pearson":
             return np.array([self.objective(theta) for theta in thetas])
         found = np.zeros(len(thetas))
-        for (forward, names, constant, index, points), t in zip(self._asked(), self.data, strict=True):
-            found += np.asarray(_costs(forward, names, constant, jnp.asarray(thetas[:, index]), points, t))
+
+        def begun() -> Iterator[Array]:
+            for (forward, names, constant, index, points), t in zip(self._asked(), self.data, strict=True):
+                yield _costs(forward, names, constant, jnp.asarray(thetas[:, index]), points, t)
+
+        for one in self._together(begun()):
+            found += np.asarray(one)
         return np.where(np.isfinite(found), found, np.inf)
 
     def normal(self, thetas: Float[np.ndarray, "s p"], active: Bool[np.ndarray, " s"] | None = None) -> Normal:
@@ -151,9 +163,13 @@ class Problem(eqx.Module):
                 r, J = self.jacobian(thetas[n])
                 found.cost[n], found.gradient[n], found.gram[n] = r @ r, J.T @ r, J.T @ J
         else:
-            for (forward, names, constant, index, points), t in zip(self._asked(), self.data, strict=True):
-                at = jnp.asarray(thetas[:, index])
-                parts = _normals(forward, names, constant, at, points, t, jnp.asarray(active))
+
+            def begun() -> Iterator[tuple[np.ndarray, tuple[Array, Array, Array]]]:
+                for (forward, names, constant, index, points), t in zip(self._asked(), self.data, strict=True):
+                    at = jnp.asarray(thetas[:, index])
+                    yield index, _normals(forward, names, constant, at, points, t, jnp.asarray(active))
+
+            for index, parts in self._together(begun()):
                 value, gradient, gram = (np.asarray(x) for x in parts)
                 found.cost[:] += value
                 found.gradient[:, index] += gradient

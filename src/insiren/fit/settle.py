@@ -33,12 +33,14 @@ class Settled(NamedTuple):
         objective: Σ r² or deviance there.
         jacobian: of the residuals there, shape (d, p).
         problem: as it was prepared, and weighted, there.
+        first: the objective at the start, with the weights that the problem had.
     """
 
     theta: np.ndarray
     objective: float
     jacobian: np.ndarray
     problem: Problem
+    first: float
 
 
 def settle(
@@ -66,7 +68,7 @@ def settle(
     found = _descend(problem, np.array(theta, float), free, close**2 * noise, steps)
     if problem.kind != "poisson" or all(t.exposure is not None for t in problem.data):
         return found
-    width = problem.choice.upper - problem.choice.lower
+    width, first = problem.choice.upper - problem.choice.lower, found.first
     for _ in range(_REWEIGHTS):
         last, found = (
             found,
@@ -74,7 +76,7 @@ def settle(
         )
         if np.all(np.abs(found.theta - last.theta) < 1e-6 * width):
             break
-    return found
+    return found._replace(first=first)
 
 
 def reweighted(problem: Problem, theta: np.ndarray, maps: list[Measured]) -> Problem:
@@ -90,6 +92,9 @@ def _descend(problem: Problem, theta: np.ndarray, free: np.ndarray, least: float
     problem = problem if problem.covers(theta) else problem.near(theta)
     residual, J = problem.jacobian(theta)
     value, damping = _value(problem, theta, residual), _FIRST
+    first = value
+    if not np.isfinite(value):
+        return Settled(theta, value, J, problem, first)
     for _ in range(steps):
         gradient = J.T @ residual
         outward = ((theta <= lower) & (gradient > 0)) | ((theta >= upper) & (gradient < 0))
@@ -100,16 +105,16 @@ def _descend(problem: Problem, theta: np.ndarray, free: np.ndarray, least: float
         if float(-gradient @ (trial - theta)) < least:
             break
         there = problem if problem.covers(trial) else problem.near(trial)
-        reached = there.objective(trial)
+        beside, slopes = there.jacobian(trial)  # a warm start hardly ever takes a step back
+        reached = _value(there, trial, beside)
         if not reached < value:
             damping = max(10 * damping, 1e-2)
             if damping > _STIFFEST:
                 break
             continue
         theta, problem, damping = trial, there, damping / 10
-        residual, J = problem.jacobian(theta)
-        value = _value(problem, theta, residual)
-    return Settled(theta, value, J, problem)
+        residual, J, value = beside, slopes, reached
+    return Settled(theta, value, J, problem, first)
 
 
 def _value(problem: Problem, theta: np.ndarray, residual: np.ndarray) -> float:

@@ -301,7 +301,7 @@ class _OnGrid(Forward):
     inner: Exact
     grid: SharedGrid
     mix: Float[Array, "g w v"] | None  # of the views at the nodes
-    planned: float = eqx.field(converter=float)  # the q_fwhm it was planned for; data, so that it does not recompile
+    planned: Array = eqx.field(converter=jnp.asarray)  # the q_fwhm it was planned for; a number would be recompiled for
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -312,7 +312,7 @@ class _OnGrid(Forward):
         return self.inner.parallel
 
     def covers(self, params: Parameters) -> bool:
-        return self.planned / RANGE <= float(np.asarray(params["q_fwhm"])) <= self.planned * RANGE
+        return float(self.planned) / RANGE <= float(np.asarray(params["q_fwhm"])) <= float(self.planned) * RANGE
 
     def spectrum(self, params: Parameters, points: Points) -> Float[Array, " d"]:
         over = integral(self.inner.model)

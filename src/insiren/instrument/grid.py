@@ -25,6 +25,7 @@ from insiren.instrument.resolution import FWHM_PER_SIGMA, PATCH
 
 RANGE = 1.6  # a plan holds for widths this factor up and down from the one it was made for
 _REACH = 3.5  # standard deviations; the Gaussian beyond holds 2e-3 of its weight in a plane, renormalised
+_DIGITS = 5  # binary ones that a number of steps may have: few plans mean few compiled functions
 _PAD = 2048  # node numbers are rounded up to it, so that like data share a compiled function
 _BLOCK = 16  # wavevectors averaged at once: neighbours need nearly the same nodes
 _PAD_BLOCK = 256  # the same for the nodes of a block
@@ -134,8 +135,12 @@ def shared_grid(
     place = hkl @ np.linalg.pinv(basis)
     planes, plane = np.unique(np.round(hkl - place @ basis, 6), axis=0, return_inverse=True)  # r.l.u., beyond rounding
     # A multiple of four steps in a cell, nodes at half steps: none sits on a half, third, quarter or sixth.
-    step = 0.25 / np.ceil(0.25 * nodes / q_fwhm)
-    reach = _REACH * RANGE * q_fwhm / FWHM_PER_SIGMA / step
+    steps = int(np.ceil(0.25 * nodes / q_fwhm))
+    unit = 1 << max(0, steps.bit_length() - _DIGITS)
+    steps = -(-steps // unit) * unit
+    step = 0.25 / steps
+    widest = nodes * steps / (steps - unit) if steps > unit else q_fwhm / step  # in steps, of those planned so
+    reach = _REACH * RANGE * widest / FWHM_PER_SIGMA
     furthest = int(np.ceil(reach + max(edges) / 2 / step))
     around = np.arange(-furthest, furthest + 1)
     cube = np.stack(np.meshgrid(*[around] * len(basis), indexing="ij"), -1).reshape(-1, len(basis))
@@ -147,7 +152,7 @@ def shared_grid(
         distinct = np.unique(corner[plane.reshape(-1) == n], axis=0)
         if len(distinct) * len(cube) > 50 * _MOST_NODES:  # elements of the list below, before repeats are dropped
             return None
-        unique = np.unique((distinct[:, None] + cube).reshape(-1, len(basis)), axis=0)
+        unique = _sums(distinct, cube)
         beside.append(_neighbours(unique) + sum(len(x) for x in found))
         found.append(unique)
         home.append(np.full(len(unique), n))
@@ -177,6 +182,14 @@ def shared_grid(
         edges=edges,
         count=len(place),
     )
+
+
+def _sums(some: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """The distinct sums of two lists of integer vectors (n, a), in order; by one number each, which sorts fast."""
+    low = some.min(axis=0) + others.min(axis=0)
+    shape = tuple(some.max(axis=0) + others.max(axis=0) - low + 1)
+    numbers = np.ravel_multi_index(tuple((some - low)[:, None, a] + others[:, a] for a in range(len(shape))), shape)
+    return np.stack(np.unravel_index(np.unique(numbers), shape), axis=-1) + low
 
 
 def _in_blocks(count: int, in_reach: Callable[[np.ndarray], np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
