@@ -1,7 +1,7 @@
 """What live fits promise, put to the test: intervals, the rule to stop, and the answer of a replayed measurement.
 
     python benchmarks/live_study.py streams [STREAMS]
-    python benchmarks/live_study.py replays DATA [REPLAYS] [STEPS]
+    python benchmarks/live_study.py replays DATA [REPLAYS] [STEPS] [FIRST_SEED]
 
 `streams` simulates measurements of known truth (the square-lattice antiferromagnet of coverage_study.py: background of
 its own for every energy, pixels missing), feeds each as a stream of growing counts to a run of its own and tells
@@ -113,7 +113,7 @@ def _say_streams(
     )
 
 
-def replays(data: Sequence[sc.DataArray], many: int, steps: int) -> None:
+def replays(data: Sequence[sc.DataArray], many: int, steps: int, first: int = 1) -> None:
     """How often the answer of a replayed measurement lies near that of all neutrons."""
     asked = Asked(ins.exact(ins.load_model("la2nio4")), PLAIN, Wanted())
     whole = stream(data, *REPLAYED, 2, 0)
@@ -121,7 +121,7 @@ def replays(data: Sequence[sc.DataArray], many: int, steps: int) -> None:
     full = ins.fit(asked.forward, next(whole))
     print("all neutrons:", ", ".join(f"{n} = {full.values[n]:.3f}" for n in full.names), flush=True)
     right, box, began = [], None, time.perf_counter()
-    for seed in range(1, many + 1):
+    for seed in range(first, first + many):
         found, box = snapshots(asked, stream(data, *REPLAYED, steps, seed), {"J": TARGET}, box)
         wrong = [one for one in found if one["live"]["neutrons"] >= ENOUGH and not _near(one, full)]
         right.append(not wrong)
@@ -132,7 +132,7 @@ def replays(data: Sequence[sc.DataArray], many: int, steps: int) -> None:
         stop = next((one["live"]["neutrons"] for one in found if one["live"]["stop"]["advised"]), None)
         print(
             f"replay {seed}: {'right' if right[-1] else 'wrong at ' + said}, stop at {stop and f'{stop:,.0f}'}; "
-            f"{sum(right)} of {seed} right; {time.perf_counter() - began:.0f} s",
+            f"{sum(right)} of {len(right)} right; {time.perf_counter() - began:.0f} s",
             flush=True,
         )
 
@@ -145,6 +145,6 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["streams"]:
         streams(int(sys.argv[2]) if len(sys.argv) > 2 else 200)
     elif sys.argv[1:2] == ["replays"] and len(sys.argv) > 2:
-        replays(ins.read(sys.argv[2]), *(int(x) for x in (*sys.argv[3:5], *("20", "60")[len(sys.argv[3:5]) :])))
+        replays(ins.read(sys.argv[2]), *(int(x) for x in (*sys.argv[3:6], *("20", "60", "1")[len(sys.argv[3:6]) :])))
     else:
         sys.exit(__doc__)

@@ -80,7 +80,7 @@ def test_a_start_without_spectrum_stays_where_it_is():
 
 
 def test_curvature_learnt_from_gradients_spares_evaluations_where_residuals_stay_large(monkeypatch):
-    one = measured(seen(0, 0.5, width=2.0))  # a ridge twice as wide than the model's
+    one = measured(seen(0, 0.5, width=2.0))  # a ridge twice as wide as the model's
     choice = choose(THEORY.parameters)
     here = Problem(THEORY, (THEORY,), (one.points,), (target(one, "per-energy"),), choice, "gaussian")
     asked, normal = [], Problem.normal

@@ -92,7 +92,7 @@ def likeliest(S: Float[Array, " d"], counts: Counts) -> Likeliest:
 
     at = jax.lax.fori_loop(0, _FIRST, lambda _, at: _maximised(at, x, whole, M, counts), start)
 
-    def step(state: tuple[Array, Array, tuple[Array, Array]]):
+    def step(state: tuple[Array, Array, tuple[Array, Array]]) -> tuple[Array, Array, tuple[Array, Array]]:
         k, _, (s, b) = state
         new, other = _newton((s, b), x, whole, M, mean, counts)
         still = (jnp.abs(new - s) <= _STILL * s) & jnp.all(jnp.abs(other - b) <= _STILL * mean)
@@ -100,7 +100,7 @@ def likeliest(S: Float[Array, " d"], counts: Counts) -> Likeliest:
 
     # a spectrum of NaN is never still
     going = lambda state: (state[0] < _STEPS) & ~state[1]  # noqa: E731
-    _, _, (s, b) = jax.lax.while_loop(going, step, (0, jnp.zeros((), bool), at))
+    _, _, (s, b) = jax.lax.while_loop(going, step, (jnp.zeros((), int), jnp.zeros((), bool), at))
     free = b > _ZERO * mean
     b = jnp.where(free, b, 0.0)
     model = s * S + counts.spread(b)

@@ -88,21 +88,19 @@ class PeakFit(Fit):
     def remarks(self) -> list[str]:
         spread = _MAD * float(np.median([abs(p.off) for p in self.peaks]))
         far = [p for p in self.peaks if abs(p.off) > max(_OUTLIER, _STANDS_OUT * spread)]
-        others = [", ".join(f"{n} = {x:.4g}" for n, x in one.items()) for one in self.equals]
-        alike = [
-            f"The peaks are described as well by {one}: energies alone do not tell which; the answer given is the one "
-            "nearest to the model's own values."
-            for one in others
-        ]
-        return (
-            super().remarks()
-            + alike
-            + [
-                f"The peak at {p.observed:g} ± {p.sigma:g} meV of {_place(p.hkl)} lies {abs(p.off):.1f} σ from its mode, "
-                f"at {p.calculated:.4g} meV. Look at it: one wrong peak can move every parameter."
-                for p in far
-            ]
-        )
+        found = super().remarks()
+        for one in self.equals:
+            values = ", ".join(f"{name} = {value:.4g}" for name, value in one.items())
+            found.append(
+                f"The peaks are described as well by {values}: energies alone do not tell which; the answer given is "
+                "the one nearest to the model's own values."
+            )
+        for p in far:
+            found.append(
+                f"The peak at {p.observed:g} ± {p.sigma:g} meV of {_place(p.hkl)} lies {abs(p.off):.1f} σ from its "
+                f"mode, at {p.calculated:.4g} meV. Look at it: one wrong peak can move every parameter."
+            )
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         names = list(dict.fromkeys(peak.data for peak in self.peaks))
