@@ -27,7 +27,7 @@ myst_heading_anchors = 3
 nb_custom_formats = {".py": ["jupytext.reads", {"fmt": "py:percent"}]}
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
-nb_execution_timeout = 300  # seconds for one cell; the first call of anything compiles
+nb_execution_timeout = 900  # seconds for one cell; the first call of anything compiles
 
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
