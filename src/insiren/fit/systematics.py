@@ -13,6 +13,9 @@ residuals of each part ask for. The error is widened by the square root of their
 systematic error of the kind is σ √(S² − 1). A part that does not hold a parameter adds nothing, wherever its own
 answer runs to.
 
+Structure that the model leaves in the data makes the answer scatter by more than its standard error σ, by √(H⁻¹KH⁻¹)
+(`scatter`); what that exceeds σ by, in quadrature, is one more kind. It has no variant.
+
 The total systematic error is the square root of the sum of the squares over the kinds.
 
 Source: scale factor S: Particle Data Group, Review of Particle Physics, Introduction, section 5.2.2;
@@ -30,14 +33,18 @@ import scipp as sc
 
 from insiren.data.peaks import is_peaks
 from insiren.errors import FitError, InsirenError
+from insiren.fit.objective import nuisance
 from insiren.fit.result import Fit
+from insiren.fit.sandwich import scatter
 from insiren.fit.settle import Settled, settle
 from insiren.fit.variants import Variant, all_variants
 
 RULE = (
     "Choices: half the spread of the answer and its variants, kind by kind. Parts of the data: σ √(S² − 1), S² the "
-    "gain in χ²/noise when the parts are fitted apart, over its degrees of freedom. Kinds add in quadrature."
+    "gain in χ²/noise when the parts are fitted apart, over its degrees of freedom. Structure that is left: by how much "
+    "√(H⁻¹KH⁻¹) exceeds σ. Kinds add in quadrature."
 )
+STRUCTURE = "structure left in the data"
 _TOLD = 0.01  # of a standard error: smaller shifts are zero
 
 Progress = Callable[[str, float], None]
@@ -130,8 +137,21 @@ def systematics(
             skipped.append(f"{variant.what}: {error}")
     progress("systematics", 1.0)
     by_kind = {kind: _of_kind(fit, [r for r in rows if r.kind == kind]) for kind in dict.fromkeys(r.kind for r in rows)}
+    if fit.problem.widen == 1.0:  # robust weights already ask how the residuals are spread
+        try:
+            by_kind[STRUCTURE] = _of_structure(fit)
+        except InsirenError as error:
+            skipped.append(f"{STRUCTURE}: {error}")
     total = {name: float(np.sqrt(sum(one[name] ** 2 for one in by_kind.values()))) for name in fit.names}
     return dataclasses.replace(fit, systematics=Systematics(tuple(rows), by_kind, total, tuple(skipped)))
+
+
+def _of_structure(fit: Fit) -> dict[str, float]:
+    """By how much the scatter of each parameter exceeds its standard error, in quadrature."""
+    moving = np.isfinite(np.diag(fit.covariance))
+    taken = sum(nuisance(t) for t in fit.problem.data) + moving.sum()
+    excess = np.diag(scatter(fit.problem, fit.theta, moving, fit.n_data - taken) - fit.covariance)
+    return {n: float(np.sqrt(max(0.0, e))) if m else 0.0 for n, e, m in zip(fit.names, excess, moving, strict=True)}
 
 
 def _row(fit: Fit, variant: Variant) -> Row:
