@@ -28,7 +28,7 @@ from insiren.instrument.exact import exact
 from insiren.instrument.resolution import FWHM_PER_SIGMA
 from insiren.model.spec import Model, load_model
 from insiren.surrogate.labels import ENERGIES
-from insiren.surrogate.siren import FIRST, Siren, siren
+from insiren.surrogate.siren import FIRST, TOP, Siren, siren
 from insiren.surrogate.training import Learner, Recipe, decayed
 
 STRIDE = 100  # steps between two looks at the clock
@@ -52,6 +52,7 @@ class Choice:
         learnt: "S"; "S omega", a factor 1/ω being applied afterwards; "component", one of the two that S is the sum of;
             "sharper", S at 0.7 of the width, the rest of the resolution being folded in afterwards.
         distinct: (Q, parameters) to learn from.
+        guided: whether a coarse average by the simulator is an input, to which the network adds.
     """
 
     width: int = 96
@@ -63,10 +64,12 @@ class Choice:
     near: float = 0.5
     learnt: str = "S"
     distinct: int = WHOLE
+    guided: bool = True
 
 
 CHOICES: dict[str, Choice] = {
-    "default: Muon at 0.02, width 96, four layers, ω₀ 15, half near lines, float32": Choice(),
+    "default: guided, Muon at 0.02, width 96, four layers, ω₀ 15, half near lines, float32": Choice(),
+    "no guide": Choice(guided=False),
     "Adam at 0.002": Choice(optimiser="adam", rate=0.002),
     "Adam at 0.005": Choice(optimiser="adam", rate=0.005),
     "Muon at 0.01": Choice(rate=0.01),
@@ -79,11 +82,14 @@ CHOICES: dict[str, Choice] = {
     "no energies near lines": Choice(near=0.0),
     "all energies near lines": Choice(near=1.0),
     "bfloat16": Choice(precision=jnp.bfloat16),
-    "S ω, the factor 1/ω applied afterwards": Choice(learnt="S omega"),
     "a quarter of the labels": Choice(distinct=QUARTER),
-    "one component alone, a quarter of the labels": Choice(learnt="component", distinct=QUARTER),
-    "0.7 of the resolution inside, the rest afterwards, a quarter of the labels": Choice(
-        learnt="sharper", distinct=QUARTER
+    "no guide; S ω, the factor 1/ω applied afterwards": Choice(learnt="S omega", guided=False),
+    "no guide, a quarter of the labels": Choice(distinct=QUARTER, guided=False),
+    "no guide, one component alone, a quarter of the labels": Choice(
+        learnt="component", distinct=QUARTER, guided=False
+    ),
+    "no guide, 0.7 of the resolution inside, the rest afterwards, a quarter of the labels": Choice(
+        learnt="sharper", distinct=QUARTER, guided=False
     ),
 }
 
@@ -107,7 +113,9 @@ def value(net: Siren, x: Array, precision: Any) -> Array:
     """The network in a precision of its own; what it says is in single."""
     if precision == jnp.float32:
         return net(x)
-    return jax.tree.map(lambda a: a.astype(precision), net)(x.astype(precision)).astype(jnp.float32)
+    alone = jax.tree.map(lambda a: a.astype(precision), dataclasses.replace(net, guided=False))
+    guess = TOP * (x[..., -1] + 1) if net.guided else 0.0  # what needs no product needs no rounding
+    return alone(x.astype(precision)).astype(jnp.float32) + guess
 
 
 def optimiser_of(choice: Choice, share: Callable[[Array], Array]) -> Any:
@@ -144,8 +152,10 @@ def advance(choice: Choice, net: Any, moments: Any, x: Array, y: Array, key: Arr
 def trained(choice: Choice, learner: Learner, labels: tuple[Array, Array], seconds: float) -> tuple[Siren, int]:
     """A network after so many seconds, compilation not counted."""
     x, y = (a[: choice.distinct] for a in labels)
+    x = seen(choice, x)
     y = relabelled(learner, x, y) if choice.learnt == "S omega" else y
-    net = siren(x.shape[-1], choice.width, choice.layers, jax.random.key(0), choice.first)
+    inputs = x.shape[-1] - choice.guided
+    net = siren(inputs, choice.width, choice.layers, jax.random.key(0), choice.first, choice.guided)
     moments = optimiser_of(choice, lambda count: count * 0.0).init(net)
     jax.block_until_ready(advance(choice, net, moments, x, y, jax.random.key(1), jnp.asarray(0), jnp.zeros(2)))
     step, share, begin, key = 0, 0.0, time.perf_counter(), jax.random.key(2)
@@ -158,6 +168,11 @@ def trained(choice: Choice, learner: Learner, labels: tuple[Array, Array], secon
         net, moments = jax.block_until_ready(advance(choice, net, moments, x, y, use, jnp.asarray(step), span))
         step, share = step + STRIDE, aim if seconds - spent > 1.5 * pace else 1.0
     return net, step
+
+
+def seen(choice: Choice, x: Array) -> Array:
+    """The inputs of a choice; the guess is the last of all."""
+    return x if choice.guided else x[..., :-1]
 
 
 def component() -> Learner:
@@ -181,6 +196,7 @@ def drawn(learner: Learner, many: int) -> tuple[Array, Array]:
 
 def answered(choice: Choice, net: Siren, learner: Learner, x: Array) -> Array:
     """log(1 + c S) as a user would have it, whatever part of it was learnt."""
+    x = seen(choice, x)
     if choice.learnt == "sharper":
         return folded(net, learner, x)
     answer = value(net, x, choice.precision)

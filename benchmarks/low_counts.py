@@ -4,9 +4,10 @@
 
 FOLDER holds both measured paths. Each seed thins them to so many neutrons as the published study did (3 × 3 blur,
 rejection sampling, in proportion to intensity over both paths) and, as an experiment would, by (I/σ)² of each
-pixel; J, Jp and q_fwhm are fitted jointly to the counts by the defaults of `insiren.fit`, whose search of the box is the one
-of `insiren live`: the spectra of the box, which no counts change, are worked out once for all thinnings. The first
-few thinnings are fitted by `insiren.fit` itself too. Of thinnings by a share of the time there are a fifth as many.
+pixel, a fifth as often. J, Jp and q_fwhm are fitted jointly to the counts by the defaults of `insiren.fit`, with the
+search of the box that `insiren live` has: the spectra of the box, which no counts change, are worked out once for all
+thinnings. The first few are fitted by `insiren.fit` itself too.
+
 Beside it the published procedure, through the bundled surrogate, where PAPER_SEEDS are asked for.
 
 The bound is the inverse Fisher information of the counts that the answer at all neutrons expects in every pixel, scale

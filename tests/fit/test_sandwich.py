@@ -13,7 +13,9 @@ from insiren.fit.sandwich import curvature, scatter
 from insiren.fit.systematics import STRUCTURE, systematics
 from insiren.forward import Parameter, Points, forward
 
-POINTS = Points.table(np.stack([np.linspace(0.03, 0.97, 20), np.zeros(20), np.zeros(20)], axis=1), np.linspace(1, 20, 40))
+POINTS = Points.table(
+    np.stack([np.linspace(0.03, 0.97, 20), np.zeros(20), np.zeros(20)], axis=1), np.linspace(1, 20, 40)
+)
 PARAMETERS = (Parameter("A", 12.0, 6.0, 18.0, "meV", True), Parameter("B", 5.0, 0.0, 8.0, "meV", True))
 NEUTRONS, SEEDS = 4_000, 60
 

@@ -26,9 +26,20 @@ def _small_draws():
         yield
 
 
+def of(simulator, **wishes) -> Learner:
+    recipe = Recipe(steps=50, width=16, layers=3, spectra=32, pool=2 * DRAW, **wishes)
+    return Learner.of(simulator, recipe, None, None)
+
+
 @pytest.fixture(scope="session")
 def learner(simulator, _small_draws):
-    return Learner.of(simulator, Recipe(steps=50, width=16, layers=3, spectra=32, pool=2 * DRAW), None, None)
+    return of(simulator)
+
+
+@pytest.fixture(scope="session")
+def unguided(simulator, _small_draws):
+    """A network that stands alone."""
+    return learn(of(simulator, guide=0))
 
 
 @pytest.fixture(scope="session")

@@ -56,11 +56,11 @@ def test_the_bound_holds_for_nineteen_in_twenty_errors_that_nobody_has_seen(lear
 def test_drawn_errors_are_as_large_as_the_bound_says(learnt):
     found, net, ((x, _), _) = learnt
     flat = x.reshape(-1, 3)[::7]
-    drawn = np.asarray(found.draws(flat, net(flat), 400, 3))
+    drawn = np.asarray(found.draws(flat, net(flat), 400, 3, flat.shape[1]))
     bound = np.asarray(found.bound(flat, net(flat)))
     assert np.mean(np.std(drawn, axis=0) * 1.96 / bound) == pytest.approx(1.0, abs=0.05)
     beside = flat.at[:, 1].add(found.length)  # at one length the correlation is exp(−1/2)
-    there = np.asarray(found.draws(beside, net(flat), 400, 3))
+    there = np.asarray(found.draws(beside, net(flat), 400, 3, flat.shape[1]))
     r = np.mean(drawn * there, axis=0) / np.mean(drawn**2, axis=0)
     assert np.median(r) == pytest.approx(np.exp(-0.5), abs=0.12)
 
@@ -100,8 +100,8 @@ def test_the_bundled_bound_ranks_and_covers_the_errors_of_a_thousand_queries(nam
     assert np.mean(error <= bound) >= 0.95
 
 
-def test_the_error_of_a_surrogate_without_a_simulator_enters_the_error_bar(surrogate):
-    alone = dataclasses.replace(surrogate, simulator=None)
+def test_the_error_of_a_surrogate_without_a_simulator_enters_the_error_bar(unguided):
+    alone = dataclasses.replace(unguided, simulator=None)
     data = simulate(alone, INSIDE, SOME)  # its own, so that a poor network finds its own answer
     data.variances = np.full(data.shape, (0.02 * float(data.values.max())) ** 2)
     wishes = {"fixed": {"q_fwhm": 0.08, "Jp": 1.67}, "bounds": {"J": (25.0, 33.0)}, "starts": 1}

@@ -1,8 +1,8 @@
 """How much an answer scatters where its model does not describe the data: √(H⁻¹ K H⁻¹).
 
-The greatest likelihood of a model that misses structure scatters by more than its information says. H is the derivative
-of the gradient, which then differs from JᵀJ, and K the variance of the gradient, which the squares of the residuals tell
-pixel by pixel. Where the model is right both are JᵀJ, and the scatter is the standard error.
+The greatest likelihood of a model that misses structure scatters by more than its information says. H is the
+derivative of the gradient, which then differs from JᵀJ, and K the variance of the gradient, which the squares of the
+residuals tell pixel by pixel. Where the model is right both are JᵀJ, and the scatter is the standard error.
 
 Source: White, Econometrica 50, 1 (1982).
 """
@@ -18,9 +18,7 @@ from insiren.fit.problem import Problem
 _STEP = 0.03  # standard errors: of a difference of gradients
 
 
-def scatter(
-    problem: Problem, theta: np.ndarray, moving: np.ndarray, freedom: float
-) -> Float[np.ndarray, "p p"]:
+def scatter(problem: Problem, theta: np.ndarray, moving: np.ndarray, freedom: float) -> Float[np.ndarray, "p p"]:
     """The covariance of an answer, whatever its data come from; NaN for parameters that do not move.
 
     Args:

@@ -41,8 +41,8 @@ from insiren.fit.variants import Variant, all_variants
 
 RULE = (
     "Choices: half the spread of the answer and its variants, kind by kind. Parts of the data: σ √(S² − 1), S² the "
-    "gain in χ²/noise when the parts are fitted apart, over its degrees of freedom. Structure that is left: by how much "
-    "√(H⁻¹KH⁻¹) exceeds σ. Kinds add in quadrature."
+    "gain in χ²/noise when the parts are fitted apart, over its degrees of freedom. Structure that is left: by how "
+    "much √(H⁻¹KH⁻¹) exceeds σ. Kinds add in quadrature."
 )
 STRUCTURE = "structure left in the data"
 _TOLD = 0.01  # of a standard error: smaller shifts are zero

@@ -58,15 +58,19 @@ class ErrorMap(eqx.Module):
         """What 95 in 100 errors of log(1 + c S) stay below."""
         return self.factor * self.typical(x, answer)
 
-    def draws(self, x: Float[Array, "d i"], answer: Float[Array, " d"], many: int, seed: int) -> Float[Array, "m d"]:
+    def draws(
+        self, x: Float[Array, "d i"], answer: Float[Array, " d"], many: int, seed: int, coordinates: int
+    ) -> Float[Array, "m d"]:
         """Possible errors of log(1 + c S): Gaussian fields as large as the map says and as smooth as errors are.
+
+        They vary with the first so many coordinates; a guess, the last input, is none.
 
         Source: Rahimi and Recht, Adv. Neural Inf. Process. Syst. 20 (2007), for fields from random waves.
         """
         waves, phases = jax.random.split(jax.random.key(seed))
-        k = jax.random.normal(waves, (many, x.shape[1])) / self.length
+        k = jax.random.normal(waves, (many, coordinates)) / self.length
         phase = 2 * np.pi * jax.random.uniform(phases, (many, 1))
-        field = np.sqrt(2) * jnp.cos(k @ x.T + phase)
+        field = np.sqrt(2) * jnp.cos(k @ x[:, :coordinates].T + phase)
         return field * self.bound(x, answer) / _DEVIATE
 
 
@@ -98,7 +102,8 @@ def map_errors(net: Siren, learn: Held, tests: Sequence[Held], axis: int, seed: 
     ratios = [np.asarray(_ratio(found, net, *test)).reshape(-1) for test in tests]
     # the quantile for a query to come, by the rank among n + 1
     factor = max(np.quantile(r, min(1.0, COVERED * (1 + 1 / len(r)))) for r in ratios)
-    length = _length(np.asarray(x, float), np.asarray((answer - y) / found.typical(x, answer), float), axis)
+    place = np.asarray(x[:, : x.shape[1] - net.guided], float)
+    length = _length(place, np.asarray((answer - y) / found.typical(x, answer), float), axis)
     return ErrorMap(found.net, float(factor), length)
 
 

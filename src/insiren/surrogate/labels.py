@@ -13,6 +13,7 @@ from insiren.instrument.exact import Exact
 from insiren.instrument.resolution import FWHM_PER_SIGMA
 from insiren.simulate.chunks import in_chunks
 from insiren.surrogate.domain import Domain
+from insiren.surrogate.siren import as_input
 from insiren.surrogate.surrogate import is_stable_phase
 
 ENERGIES = 16  # drawn for each (Q, parameters): one quadrature serves them all
@@ -21,8 +22,10 @@ _RIDGE = 1.5  # standard deviations of the resolution around a line that energie
 Labels = tuple[Float[Array, "n e i"], Float[Array, "n e"]]
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
-def draw(exact: Exact, domain: Domain, scale: float, many: int, key: PRNGKeyArray) -> Labels:
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 5))
+def draw(
+    exact: Exact, domain: Domain, scale: float, many: int, key: PRNGKeyArray, guide: Exact | None = None
+) -> Labels:
     """Fresh inputs in [−1, 1] and labels log(1 + c S), for stable parameters and random Q and ω, single precision.
 
     Unstable draws are replaced by stable ones of the same batch. Half of the energies are
@@ -34,6 +37,7 @@ def draw(exact: Exact, domain: Domain, scale: float, many: int, key: PRNGKeyArra
         scale: c.
         many: (Q, parameters) to draw.
         key: of the random numbers.
+        guide: a cheaper simulator, whose log(1 + c S) is the last input; or None.
     """
     keys = jax.random.split(key, 6)
     corners = np.array([[p.min, p.max] for p in domain.inputs]).T
@@ -45,7 +49,7 @@ def draw(exact: Exact, domain: Domain, scale: float, many: int, key: PRNGKeyArra
     hkl = domain.draw(keys[2], many)
     folded = domain.fold(hkl)
 
-    def one(row: Array, Q: Array, chance: Array, spread: Array, uniform: Array) -> tuple[Array, Array]:
+    def one(row: Array, Q: Array, chance: Array, spread: Array, uniform: Array) -> tuple[Array, ...]:
         params = named(row)
         E, _, fwhm = (x[0].reshape(-1) for x in exact.lines(params, Q[None]))
         line = jnp.floor(chance * len(E)).astype(int)
@@ -53,12 +57,16 @@ def draw(exact: Exact, domain: Domain, scale: float, many: int, key: PRNGKeyArra
         span = domain.omega[0] + (domain.omega[1] - domain.omega[0]) * uniform
         inside = (near > domain.omega[0]) & (near < domain.omega[1])
         energies = jnp.where((jnp.arange(ENERGIES) < ENERGIES // 2) & inside, near, span)
-        return energies, jnp.log1p(scale * exact.rows(params, Q[None], energies[None])[0])
+        label, *guess = (
+            jnp.log1p(scale * one.rows(params, Q[None], energies[None])[0]) for one in (exact, guide) if one is not None
+        )
+        return energies, label, *guess
 
     chance = jax.random.uniform(keys[3], (many, ENERGIES), float)
     spread = jax.random.normal(keys[4], (many, ENERGIES), float)
     uniform = jax.random.uniform(keys[5], (many, ENERGIES), float)
-    energies, labels = in_chunks(jax.vmap(one), 16, theta, hkl, chance, spread, uniform)
+    energies, labels, *guess = in_chunks(jax.vmap(one), 16, theta, hkl, chance, spread, uniform)
     wide = lambda x: jnp.broadcast_to(x[:, None], (many, ENERGIES, x.shape[1]))  # noqa: E731
     inputs = domain.scaled(wide(folded), energies, wide(theta))
+    inputs = jnp.concatenate([inputs, *(as_input(one)[..., None] for one in guess)], -1)
     return inputs.astype(jnp.float32), labels.astype(jnp.float32)

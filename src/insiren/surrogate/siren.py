@@ -14,6 +14,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 FIRST = (
     15.0  # half-width of the first layer's uniform weights times the number of inputs: the frequencies it starts from
 )
+TOP = 2.4  # log 11, the median peak of log(1 + c S): divided by it a guess is of the size of other coordinates
+_ALONG_GUESS = 0.2  # frequencies along a guess, of those along other coordinates
 
 
 def _odd_polynomial(terms: int) -> list[float]:
@@ -64,26 +66,35 @@ class Siren(eqx.Module):
     Attributes:
         weights: matrices of the layers, (inputs, outputs).
         biases: vectors of the layers.
+        guided: whether the last coordinate is a first guess of the number, see `as_input`, to which the network adds.
     """
 
     weights: list[Float[Array, "i o"]]
     biases: list[Float[Array, " o"]]
+    guided: bool = eqx.field(static=True, default=False)
 
     def __call__(self, x: Float[Array, "... i"]) -> Float[Array, " ..."]:
+        guess = TOP * (x[..., -1] + 1) if self.guided else 0.0
         for W, b in zip(self.weights[:-1], self.biases[:-1], strict=True):
             x = sine(x @ W + b)
-        return (x @ self.weights[-1] + self.biases[-1])[..., 0]
+        return (x @ self.weights[-1] + self.biases[-1])[..., 0] + guess
 
 
-def siren(inputs: int, width: int, layers: int, key: PRNGKeyArray, first: float = FIRST) -> Siren:
+def as_input(guess: Float[Array, " ..."]) -> Float[Array, " ..."]:
+    """A first guess of log(1 + c S) as a coordinate."""
+    return guess / TOP - 1
+
+
+def siren(inputs: int, width: int, layers: int, key: PRNGKeyArray, first: float = FIRST, guided: bool = False) -> Siren:
     """A network with fresh weights: uniform in ±15/inputs first, in ±√(6/width) after.
 
     Args:
-        inputs: number of coordinates.
+        inputs: number of coordinates, a guess not among them.
         width: units in each sine layer.
         layers: sine layers; a linear one follows.
         key: of the random numbers.
         first: half-width of the first layer's weights times the inputs, in place of 15.
+        guided: whether a first guess is one more coordinate, the last; what is added to it varies slowly with it.
     """
     sizes = [inputs] + [width] * layers + [1]
     keys = jax.random.split(key, 2 * len(sizes))
@@ -96,4 +107,8 @@ def siren(inputs: int, width: int, layers: int, key: PRNGKeyArray, first: float 
         jax.random.uniform(keys[2 * n + 1], (sizes[n + 1],), jnp.float32, -1, 1) * np.float32(np.pi if n == 0 else 0.1)
         for n in range(len(spans))
     ]
-    return Siren(weights, biases)
+    if guided:
+        span = _ALONG_GUESS * spans[0]
+        along = jax.random.uniform(keys[-1], (1, width), jnp.float32, -span, span)
+        weights[0] = jnp.concatenate([weights[0], along])
+    return Siren(weights, biases, guided)

@@ -31,8 +31,9 @@ from insiren.surrogate.region import Region
 from insiren.surrogate.siren import Siren
 from insiren.surrogate.surrogate import Surrogate
 
-FORMAT = 3  # 3: a map of errors, and the phase of surrogates without a model
-READ = (2, FORMAT)  # 2: a checksum, and surrogates without a model
+FORMAT = 4  # 4: a first guess by the simulator
+READ = (2, 3, FORMAT)  # 2: a checksum, and surrogates without a model; 3: a map of errors, and their phase
+_MOST_NODES = 64  # of a guide, along an axis
 _LARGEST = 200_000_000  # bytes; a network of this kind is a thousand times smaller
 
 
@@ -48,6 +49,7 @@ def save_surrogate(surrogate: Surrogate, path: str | Path) -> None:
         "format": FORMAT,
         "scale": surrogate.scale,
         "model": None if simulator is None else json.loads(simulator.model.text),
+        "guide_nodes": surrogate.guide_nodes,
         "refine": 1 if simulator is None else simulator.refine,
         "domain": dataclasses.asdict(surrogate.domain),
         "provenance": json.loads(surrogate.provenance),
@@ -65,18 +67,19 @@ def load_surrogate(path: str | Path) -> Surrogate:
     path = bundled_path(str(path)) or Path(path)
     tensors, facts = read_tensors(path)
     try:
-        net = _network(tensors)
+        guide = int(facts.get("guide_nodes", 0))
+        net = _network(tensors, guided=guide > 0)
         written, refine = facts["model"], int(facts["refine"])
         model = None if written is None else Model.from_dict(written, origin=f"The model in {path}")
         domain, scale = _domain(facts["domain"]), float(facts["scale"])
-        _check_domain(path, domain, scale, model)
-        _check_shapes(path, net, len(domain.lower))
-        errors = (
-            None if facts["format"] == 2 or facts["errors"] is None else _errors(path, tensors, facts["errors"], domain)
-        )
+        _check_domain(path, domain, scale, model, guide)
+        inputs = len(domain.lower) + net.guided
+        _check_shapes(path, net, inputs)
+        stated = None if facts["format"] == 2 else facts["errors"]
+        errors = None if stated is None else _errors(path, tensors, stated, inputs)
         simulator = None if model is None else Exact(model, refine)
         made = json.dumps(facts["provenance"])
-        return Surrogate(net, scale, domain, simulator, made, errors, _phase(path, tensors, domain))
+        return Surrogate(net, scale, domain, simulator, made, errors, _phase(path, tensors, domain), guide)
     except (KeyError, TypeError, ValueError, ModelError) as error:
         raise SurrogateError(f"{path} is not a whole surrogate file ({error!r}). Get or train it again.") from error
 
@@ -100,15 +103,15 @@ def _layers(net: Siren, prefix: str = "") -> dict[str, np.ndarray]:
     return tensors | {f"{prefix}bias{n}": np.asarray(b) for n, b in enumerate(net.biases)}
 
 
-def _network(tensors: dict[str, np.ndarray], prefix: str = "") -> Siren:
+def _network(tensors: dict[str, np.ndarray], prefix: str = "", guided: bool = False) -> Siren:
     layers = range(sum(name.startswith(f"{prefix}weight") for name in tensors))
     weights, biases = ([jnp.asarray(tensors[f"{prefix}{kind}{n}"]) for n in layers] for kind in ("weight", "bias"))
-    return Siren(weights, biases)
+    return Siren(weights, biases, guided)
 
 
-def _errors(path: Path, tensors: dict[str, np.ndarray], facts: dict[str, Any], domain: Domain) -> ErrorMap:
+def _errors(path: Path, tensors: dict[str, np.ndarray], facts: dict[str, Any], inputs: int) -> ErrorMap:
     found = ErrorMap(_network(tensors, "error_"), float(facts["factor"]), float(facts["length"]))
-    _check_shapes(path, found.net, len(domain.lower) + 2)
+    _check_shapes(path, found.net, inputs + 2)
     if not (0 < found.factor < np.inf and 0 < found.length < np.inf):
         raise SurrogateError(f"{path}: its map of errors makes no sense. Get or train it again.")
     return found
@@ -138,7 +141,7 @@ def _tuples(value: Any) -> Any:
     return tuple(_tuples(x) for x in value) if isinstance(value, list) else value
 
 
-def _check_domain(path: Path, domain: Domain, scale: float, model: Model | None) -> None:
+def _check_domain(path: Path, domain: Domain, scale: float, model: Model | None, guided: int) -> None:
     n = len(domain.axes)
     ranges = [*domain.q_range, domain.omega, *((p.min, p.max) for p in domain.inputs)]
     known = {p.name for p in domain.inputs} | {name for name, _ in domain.fixed}
@@ -151,6 +154,8 @@ def _check_domain(path: Path, domain: Domain, scale: float, model: Model | None)
         and all(-np.inf < low < high < np.inf for low, high in ranges)
         and known == ({p.name for p in model.all_parameters} if model else {p.name for p in domain.inputs})
         and 0 < scale < np.inf
+        and (model is not None or not guided)
+        and 0 <= guided <= _MOST_NODES
     )
     if not whole:
         raise SurrogateError(f"{path}: the ranges that it learnt make no sense. Get or train it again.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from insiren.simulate.stability import require_stable, zone_grid
 from insiren.surrogate.domain import Domain
 from insiren.surrogate.errormap import ErrorMap
 from insiren.surrogate.phase import Phase
-from insiren.surrogate.siren import Siren
+from insiren.surrogate.siren import Siren, as_input
 
 _CHUNK_PIXELS = 2048  # at once: a layer with its derivatives stays in the caches
 
@@ -40,6 +41,8 @@ class Surrogate(Forward):
         provenance: JSON-like facts of its making and its held-out error.
         errors: how far it is off, over its domain; None where nobody measured.
         phase: which parameter sets had a spectrum to learn from; None where the simulator knows, or all had.
+        guide_nodes: of a coarse average along each axis of the Q broadening, by the simulator, to which the network
+            adds; 0 where the network stands alone.
     """
 
     net: Siren
@@ -49,6 +52,12 @@ class Surrogate(Forward):
     provenance: str = eqx.field(static=True)
     errors: ErrorMap | None = None
     phase: Phase | None = None
+    guide_nodes: int = eqx.field(static=True, default=0)
+
+    @property
+    def guide(self) -> Exact | None:
+        """The simulator of a first guess, if the network has one."""
+        return guide_of(self.simulator, self.guide_nodes)
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -71,7 +80,11 @@ class Surrogate(Forward):
         folded = self.domain.fold(points.hkl)[points.index]
         theta = jnp.stack([jnp.asarray(params[p.name], float) for p in self.domain.inputs])
         theta = jnp.broadcast_to(theta, (len(points), len(theta)))
-        return self.domain.scaled(folded, points.omega, theta).astype(jnp.float32)
+        x = self.domain.scaled(folded, points.omega, theta)
+        if self.guide is not None:
+            S = self.guide.spectrum(dict(self.domain.fixed) | dict(params), points)
+            x = jnp.concatenate([x, as_input(jnp.log1p(self.scale * S))[:, None]], -1)
+        return x.astype(jnp.float32)
 
     def logarithm(self, params: Parameters, points: Points) -> Float[Array, " d"]:
         """log(1 + c S) at the points."""
@@ -178,7 +191,13 @@ def _bound(surrogate: Surrogate, params: dict[str, Array], points: Points) -> Fl
 def _mistakes(surrogate: Surrogate, params: dict[str, Array], points: Points, many: int, seed: int) -> Array:
     errors: Any = surrogate.errors
     x, answer = surrogate._inputs(params, points), surrogate.logarithm(params, points)
-    return jnp.exp(answer) * errors.draws(x, answer, many, seed) / surrogate.scale
+    coordinates = x.shape[-1] - surrogate.net.guided
+    return jnp.exp(answer) * errors.draws(x, answer, many, seed, coordinates) / surrogate.scale
+
+
+def guide_of(simulator: Exact | None, nodes: int) -> Exact | None:
+    """A simulator with so few nodes of the Q broadening along each axis; None for 0."""
+    return None if simulator is None or nodes == 0 else dataclasses.replace(simulator, refine=1, own_nodes=nodes)
 
 
 def is_stable_phase(simulator: Exact | None, params: Parameters) -> Array:

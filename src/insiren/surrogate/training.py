@@ -34,7 +34,7 @@ from insiren.surrogate.labels import Labels, draw
 from insiren.surrogate.loop import Budget, Progress, learn
 from insiren.surrogate.region import Region
 from insiren.surrogate.siren import Siren, siren
-from insiren.surrogate.surrogate import Surrogate
+from insiren.surrogate.surrogate import Surrogate, guide_of
 from insiren.surrogate.trust import correlations, measured_errors, provenance
 
 TYPICAL_PEAK = 10.0  # c puts the median peak of log(1 + c S) at log(11): ridges and flanks both count
@@ -57,6 +57,7 @@ class Recipe:
         layers: sine layers.
         spectra: (Q, parameters) in a step; each brings 16 energies.
         pool: (Q, parameters) kept at a time.
+        guide: nodes along each axis of a coarse average over the Q broadening, which the network corrects; 0 for none.
         rate: largest learning rate of Adam, for biases, after a warm-up and before the cosine decay.
         matrix_rate: the same of Muon, for matrices.
         seed: of all random numbers.
@@ -67,6 +68,7 @@ class Recipe:
     layers: int = 4
     spectra: int = 128
     pool: int = 65_536
+    guide: int = 3
     rate: float = 2e-3
     matrix_rate: float = 0.02
     seed: int = 0
@@ -175,12 +177,19 @@ class Learner:
 
     def labels(self, key: PRNGKeyArray) -> Labels:
         """Fresh inputs and labels, see `draw`."""
-        return draw(self.exact.given(dict(self.domain.fixed)), self.domain, self.scale, _DRAW, key)
+        simulator = self.exact.given(dict(self.domain.fixed))
+        return draw(simulator, self.domain, self.scale, _DRAW, key, guide_of(simulator, self.guide_nodes))
+
+    @property
+    def guide_nodes(self) -> int:
+        """Of the guide; 0 where no Q broadening is averaged over, so that the guide would be the answer."""
+        return self.recipe.guide if self.exact.given(dict(self.domain.fixed)).own_nodes > self.recipe.guide else 0
 
     def start(self) -> State:
         """Fresh weights and a full pool."""
         key, weights, draws = jax.random.split(jax.random.key(self.recipe.seed), 3)
-        net = siren(len(self.domain.lower), self.recipe.width, self.recipe.layers, weights)
+        inputs, guided = len(self.domain.lower), self.guide_nodes > 0
+        net = siren(inputs, self.recipe.width, self.recipe.layers, weights, guided=guided)
         parts = [self.labels(k) for k in jax.random.split(draws, -(-self.recipe.pool // _DRAW))]
         pool = tuple(jnp.concatenate(column)[: self.recipe.pool] for column in zip(*parts, strict=True))
         return State(net, decayed_optimiser(self.recipe).init(net), pool, jnp.zeros((), int), key, jnp.zeros((), float))
@@ -206,7 +215,7 @@ class Learner:
 
     def surrogate(self, state: State, seconds: float = 0.0) -> Surrogate:
         """The network of a state as a Surrogate, its held-out errors measured."""
-        bare = Surrogate(state.net, self.scale, self.domain, self.exact, "{}")
+        bare = Surrogate(state.net, self.scale, self.domain, self.exact, "{}", guide_nodes=self.guide_nodes)
         Q = np.asarray(self.domain.draw(jax.random.key(self.recipe.seed + 1), _HELD_OUT_Q))
         energies = np.linspace(*self.domain.omega, 100)
         r = accuracy(bare, Q, energies, _HELD_OUT_SETS, self.recipe.seed + 2).r
