@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from insiren.live.history import Answer, forecast, tension, thinned
-from insiren.live.stop import Quality, advise
+from insiren.live.stop import Hypothesis, Quality, advise
 
 FINE = Quality(1.02, 0.01)
 
@@ -115,3 +115,30 @@ def test_a_history_stays_short_and_keeps_its_last():
     for n in range(10_000):
         kept = thinned((*kept, answer(1000 + n)))
     assert len(kept) < 60 and kept[-1].neutrons == 10_999 and kept[0].neutrons == 1000
+
+
+def questioned(value, error, odds=20.0, at=0.0, width=40.0):
+    past = [answer(1000 * 1.2**n, error, value) for n in range(4)]
+    return advise(past, {}, {"J": "meV"}, 0.68, 0.99, FINE, {"J": Hypothesis(at, width, odds)})
+
+
+@pytest.mark.parametrize(("value", "error"), [(0.3, 1.0), (2.0, 1.0), (5.0, 1.0)])
+def test_the_odds_are_the_ratio_of_evidences(value, error):
+    """The likelihood at the value, over its mean within the bounds."""
+    at = np.linspace(-20, 20, 400_001)
+    likelihood = np.exp(-0.5 * ((at - value) / error) ** 2)
+    ratio = np.exp(-0.5 * (value / error) ** 2) / np.mean(likelihood)
+    odds = max(ratio, 1 / ratio)
+    assert questioned(value, error, odds=0.99 * odds).advised
+    found = questioned(value, error, odds=1.01 * odds)
+    assert not found.advised and ("for" if ratio > 1 else "against") in found.missing[0]
+    assert f"odds {odds:.3g} " in found.missing[0]
+
+
+def test_a_question_far_from_open_is_told_by_its_power_of_ten():
+    found = questioned(30.0, 1.0)
+    assert found.advised and "odds 10^194 against it" in found.conditions[0].text
+
+
+def test_a_value_of_a_parameter_without_an_error_is_never_decided():
+    assert not questioned(1.0, np.nan).advised

@@ -37,9 +37,9 @@ def learner(simulator, _small_draws):
 
 
 @pytest.fixture(scope="session")
-def unguided(simulator, _small_draws):
-    """A network that stands alone."""
-    return learn(of(simulator, guide=0))
+def guided(simulator, _small_draws):
+    """A network that adds to a guess."""
+    return learn(of(simulator, guide=3))
 
 
 @pytest.fixture(scope="session")

@@ -100,8 +100,8 @@ def test_the_bundled_bound_ranks_and_covers_the_errors_of_a_thousand_queries(nam
     assert np.mean(error <= bound) >= 0.95
 
 
-def test_the_error_of_a_surrogate_without_a_simulator_enters_the_error_bar(unguided):
-    alone = dataclasses.replace(unguided, simulator=None)
+def test_the_error_of_a_surrogate_without_a_simulator_enters_the_error_bar(surrogate):
+    alone = dataclasses.replace(surrogate, simulator=None)
     data = simulate(alone, INSIDE, SOME)  # its own, so that a poor network finds its own answer
     data.variances = np.full(data.shape, (0.02 * float(data.values.max())) ** 2)
     wishes = {"fixed": {"q_fwhm": 0.08, "Jp": 1.67}, "bounds": {"J": (25.0, 33.0)}, "starts": 1}

@@ -19,9 +19,9 @@ POINTS = Points.table([[0.3, 0.1, 0], [0.45, 0.2, 0.4], [-0.2, 1.3, 0]], np.lins
 INSIDE = {"J": 31.0, "Jp": 2.0, "q_fwhm": 0.06}
 
 
-def test_a_network_of_zeros_says_what_its_guide_says(surrogate):
-    silent = jax.tree.map(jnp.zeros_like, surrogate.net)
-    bare = dataclasses.replace(surrogate, net=silent)
+def test_a_network_of_zeros_says_what_its_guide_says(guided):
+    silent = jax.tree.map(jnp.zeros_like, guided.net)
+    bare = dataclasses.replace(guided, net=silent)
     guess = np.asarray(bare.guide.spectrum(dict(bare.domain.fixed) | INSIDE, POINTS))
     assert np.asarray(bare(INSIDE, POINTS)) == pytest.approx(guess, rel=1e-4, abs=1e-5 * guess.max())
     assert bare.guide.own_nodes == 3
@@ -37,8 +37,8 @@ def test_the_guess_comes_last_and_hardly_oscillates():
     assert np.asarray(net(x)) == pytest.approx(np.asarray(alone(x) + TOP * (x[:, -1] + 1)), abs=1e-5)
 
 
-def test_labels_hold_the_guess_that_a_query_finds(learner, surrogate):
-    x, y = draw(learner.exact, learner.domain, learner.scale, 8, jax.random.key(3), surrogate.guide)
+def test_labels_hold_the_guess_that_a_query_finds(learner, guided):
+    x, y = draw(learner.exact, learner.domain, learner.scale, 8, jax.random.key(3), guided.guide)
     assert x.shape[-1] == len(learner.domain.lower) + 1
     values = learner.domain.lower + (np.asarray(x[0, :, :-1], float) + 1) / 2 * (
         learner.domain.upper - learner.domain.lower
@@ -47,23 +47,23 @@ def test_labels_hold_the_guess_that_a_query_finds(learner, surrogate):
     named = zip([p.name for p in learner.domain.inputs], values[0, 3:], strict=True)
     params = dict(learner.domain.fixed) | dict(named)
     points = Points.table(hkl, omega)
-    guess = jnp.log1p(learner.scale * surrogate.guide.spectrum(params, points))
+    guess = jnp.log1p(learner.scale * guided.guide.spectrum(params, points))
     assert TOP * (np.asarray(x[0, :, -1]) + 1) == pytest.approx(np.asarray(guess), rel=1e-3, abs=1e-4)
     label = jnp.log1p(learner.scale * learner.exact.spectrum(params, points))
     assert np.asarray(y[0]) == pytest.approx(np.asarray(label), rel=1e-3, abs=1e-4)
 
 
-def test_derivatives_pass_through_the_guess(surrogate):
+def test_derivatives_pass_through_the_guess(guided):
     def whole(J):
-        return jnp.sum(surrogate(INSIDE | {"J": J}, POINTS))
+        return jnp.sum(guided(INSIDE | {"J": J}, POINTS))
 
     slope, step = float(jax.jvp(whole, (31.0,), (1.0,))[1]), 0.05
     difference = (float(whole(31.0 + step)) - float(whole(31.0 - step))) / (2 * step)
     assert slope == pytest.approx(difference, rel=2e-2)
 
 
-def test_a_file_keeps_the_guide(surrogate, unguided, tmp_path):
-    for name, one in (("guided", surrogate), ("unguided", unguided)):
+def test_a_file_keeps_the_guide(surrogate, guided, tmp_path):
+    for name, one in (("guided", guided), ("unguided", surrogate)):
         save_surrogate(one, tmp_path / name)
         again = load_surrogate(tmp_path / name)
         assert again.guide_nodes == one.guide_nodes
@@ -78,14 +78,14 @@ def test_a_file_keeps_the_guide(surrogate, unguided, tmp_path):
 
 def test_nothing_guides_where_the_guess_would_be_the_answer(simulator):
     sharp = chosen_inputs(simulator.parameters, fixed={"q_fwhm": 0.0})
-    assert Learner.of(simulator, Recipe(steps=1), None, None, sharp).guide_nodes == 0
-    assert Learner.of(simulator, Recipe(steps=1, guide=0), None, None).guide_nodes == 0
-    assert Learner.of(simulator, Recipe(steps=1), None, None).guide_nodes == 3
+    assert Learner.of(simulator, Recipe(steps=1, guide=3), None, None, sharp).guide_nodes == 0
+    assert Learner.of(simulator, Recipe(steps=1), None, None).guide_nodes == 0
+    assert Learner.of(simulator, Recipe(steps=1, guide=3), None, None).guide_nodes == 3
 
 
-def test_a_guided_network_is_closer_after_the_same_steps(surrogate, unguided):
+def test_a_guided_network_is_closer_after_the_same_steps(surrogate, guided):
     S, off = np.asarray(surrogate.simulator(INSIDE, POINTS)), []
-    for one in (surrogate, unguided):
+    for one in (guided, surrogate):
         off.append(
             np.sqrt(np.mean((np.log1p(one.scale * np.asarray(one(INSIDE, POINTS))) - np.log1p(one.scale * S)) ** 2))
         )

@@ -63,6 +63,10 @@ def live(
         list[str], typer.Option("--target", metavar="NAME=ERROR", help="Half-width of an interval that is wanted.")
     ] = [],  # noqa: B006
     confidence: Annotated[float, typer.Option("--confidence", help="Of the intervals of --target.")] = 0.68,
+    decide: Annotated[
+        list[str], typer.Option("--decide", metavar="NAME=VALUE", help="Count until this value is right or wrong.")
+    ] = [],  # noqa: B006
+    odds: Annotated[float, typer.Option("--odds", help="Odds of --decide that are wanted.")] = 20.0,
     once: Annotated[bool, typer.Option("--once", help="Fold and fit what is there, and end.")] = False,
     incremental: Annotated[
         bool,
@@ -91,6 +95,8 @@ def live(
     """The fit of a measurement while it arrives, and whether counting may stop.
 
     Example: `insiren live la2nio4 counts/ --out run --target J=0.3 --target Jp=0.2`
+
+    Until a question is decided: `insiren live la2nio4 counts/ --out run --decide Jp=0 --odds 100`
     """
     check_file(json_, out)
     if not directory.is_dir():
@@ -100,6 +106,8 @@ def live(
     targets = numbers(target, "--target")
     if bad := [name for name, error in targets.items() if error <= 0]:
         raise UsageError(f"--target {bad[0]}={targets[bad[0]]:g}: an error to reach is positive.")
+    if not odds > 1:
+        raise UsageError(f"--odds {odds:g}: odds that decide a question are above 1, such as 20.")
     if not 0 < confidence < 1:
         raise UsageError(f"--confidence {confidence:g}: a probability between 0 and 1, such as 0.68, is needed.")
     given = locals() | {"preset": None, "smear": None, "assignment": "nearest", "baseline": False, "range": []}
@@ -112,7 +120,9 @@ def live(
     asked = asked_of(forward, wishes)
     with only_writer(out), _page(out, serve, host, token), Timer() as timer:
         run = Live(
-            asked, LiveWishes(directory, out, targets, confidence, incremental, command),
+            asked, LiveWishes(
+                directory, out, targets, confidence, incremental, command, numbers(decide, "--decide"), odds
+            ),
             lambda path: read_all([path], hints),
             lambda level, text: say(text if level == "info" else f"{level}: {text}"),
             timer,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shlex
 import sys
@@ -45,12 +46,23 @@ class Wishes(NamedTuple):
     fix: list[str]
     bound: list[str]
     ignore: str
+    guide: int
     seed: int
 
     @property
     def narrowed(self) -> bool:
-        """Whether energies, wavevectors or parameters are to be others than by default."""
-        given = (self.omega, self.region, self.path, self.plane, self.around, self.free, self.fix, self.bound)
+        """Whether energies, wavevectors, parameters or the guide are to be others than by default."""
+        given = (
+            self.guide or None,
+            self.omega,
+            self.region,
+            self.path,
+            self.plane,
+            self.around,
+            self.free,
+            self.fix,
+            self.bound,
+        )
         return any(x not in (None, []) for x in given)
 
 
@@ -104,6 +116,12 @@ def train(
     ignore: Annotated[
         str, typer.Option("--ignore", metavar="AXES", help="With spectra: axes, as kl, on which they do not depend.")
     ] = "",
+    guide: Annotated[
+        int,
+        typer.Option(
+            "--guide", min=0, max=12, help="Nodes of a coarse average over q_fwhm for the network to correct."
+        ),
+    ] = 0,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from OUT.checkpoint, which an interrupted training leaves.")
     ] = False,
@@ -136,7 +154,23 @@ def train(
     with Timer() as timer:
         timer("prepare", 0.0)
         training = _training(
-            Wishes(model, preset, fraction, steps, omega, region, path, plane, around, free, fix, bound, ignore, seed)
+            Wishes(
+                model,
+                preset,
+                fraction,
+                steps,
+                omega,
+                region,
+                path,
+                plane,
+                around,
+                free,
+                fix,
+                bound,
+                ignore,
+                guide,
+                seed,
+            )
         )
         state = None
         if resume:
@@ -234,7 +268,9 @@ def _training(wishes: Wishes) -> Any:
     span = None if wishes.omega is None else span_of(wishes.omega, "--omega")
     bounds = {name: span_of(text, f"--bound {name}") for name, text in pairs(wishes.bound, "--bound").items()}
     inputs = chosen_inputs(simulator.parameters, wishes.free, numbers(wishes.fix, "--fix"), bounds)
-    recipe = Recipe(seed=wishes.seed) if wishes.steps is None else Recipe(steps=wishes.steps, seed=wishes.seed)
+    recipe = Recipe(seed=wishes.seed, guide=wishes.guide)
+    if wishes.steps is not None:
+        recipe = dataclasses.replace(recipe, steps=wishes.steps)
     return Learner.of(simulator, recipe, span, _region(wishes, simulator.model), inputs)
 
 

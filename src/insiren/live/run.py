@@ -26,7 +26,7 @@ from insiren.live.fold import State, by_key, checked, fold, neutrons
 from insiren.live.history import Answer, answer_of, earlier, tension, thinned
 from insiren.live.ledger import Ledger
 from insiren.live.snapshots import Folder, LiveError, encoded, lines, now, replace
-from insiren.live.stop import Quality
+from insiren.live.stop import ODDS, Quality
 from insiren.live.story import Story, snapshot_of
 from insiren.live.update import Asked, Memory, Update, options, quality, searched, warmed, why_search
 from insiren.live.watch import Watch, digest_of, signature
@@ -55,6 +55,8 @@ class Wishes:
         confidence: of these intervals.
         incremental: whether files add to each other, or the newest of a data set replaces the others.
         command: what the user typed, for the record.
+        decide: values of parameters that are to be found right or wrong, by name.
+        odds: that decide so.
     """
 
     directory: Path
@@ -63,6 +65,8 @@ class Wishes:
     confidence: float = 0.68
     incremental: bool = False
     command: str = ""
+    decide: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    odds: float = ODDS
 
 
 class Seen(NamedTuple):
@@ -93,8 +97,9 @@ class Live:
     ):  # fmt: skip
         self.asked, self.wishes, self.reads, self.told, self.progress = asked, wishes, reads, told, progress
         known = [p.name for p in asked.forward.parameters]
-        if strange := [n for n in wishes.targets if n.partition("[")[0] not in known]:
-            raise LiveError(f"--target {strange[0]}: no parameter is called that; there are {', '.join(known)}.")
+        for option, names in (("--target", wishes.targets), ("--decide", wishes.decide)):
+            if strange := [n for n in names if n.partition("[")[0] not in known]:
+                raise LiveError(f"{option} {strange[0]}: no parameter is called that; there are {', '.join(known)}.")
         wishes.out.mkdir(parents=True, exist_ok=True)
         self._claim()
         self.folder = Folder(wishes.out)
@@ -132,7 +137,10 @@ class Live:
                 "the same model, directory and options."
             )
         started = now() if there is None else there["started"]
-        wished = {"targets": self.wishes.targets, "confidence": self.wishes.confidence}
+        wished = {
+            "targets": self.wishes.targets, "confidence": self.wishes.confidence, "decide": self.wishes.decide,
+            "odds": self.wishes.odds,
+        }  # fmt: skip
         replace(path, encoded({**same, **wished, "started": started, "insiren": __version__}) + b"\n")
 
     def _resume(self) -> None:
@@ -290,7 +298,8 @@ class Live:
             None if split is None else split.share, quality(found.fit), self.wishes.command, landscape,
             {"update": round(time.monotonic() - begun, 3)},
         )  # fmt: skip
-        content = snapshot_of(found.fit, story, self.wishes.targets, self.wishes.confidence)
+        wishes = self.wishes
+        content = snapshot_of(found.fit, story, wishes.targets, wishes.confidence, wishes.decide, wishes.odds)
         try:
             self.folder.write(number, content)
         except OSError as error:

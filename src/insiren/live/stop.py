@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from insiren.live.history import Answer, z_of
 
 CALM = 2.0  # σ of tension with the earlier data that is still agreement
@@ -16,6 +18,8 @@ STEADY = 1.3  # factor in neutrons over which the answer must have been calm
 FEWEST = 2  # answers that must have been calm, since one may be so by chance
 ONE_MODE = 0.95  # share of the posterior that the leading mode must hold
 MISFIT = 0.25  # of χ² per degree of freedom: a misfit within it widens the errors by 12 % at most
+ODDS = 20.0  # that decide a question
+_SURE = 20.0  # log odds, beyond which only their power of ten is told
 SURPRISE = 3.0  # σ of χ²: a misfit within it is noise
 
 
@@ -34,6 +38,20 @@ class Quality(NamedTuple):
     def fine(self) -> bool:
         """Whether the distance from 1 is noise, or small."""
         return abs(self.reduced - 1) <= max(MISFIT, SURPRISE * self.sigma)
+
+
+class Hypothesis(NamedTuple):
+    """That a parameter has one value, against that it lies anywhere within its bounds.
+
+    Attributes:
+        value: in the parameter's unit.
+        width: of the bounds.
+        odds: for or against it, by which the question is decided.
+    """
+
+    value: float
+    width: float
+    odds: float
 
 
 class Condition(NamedTuple):
@@ -58,7 +76,7 @@ class Advice(NamedTuple):
     def missing(self) -> list[str]:
         """In words, what is not met."""
         if not any(c.name.startswith("target") for c in self.conditions):
-            return ["no target: name one with --target NAME=ERROR"]
+            return ["no target: name one with --target NAME=ERROR or --decide NAME=VALUE"]
         return [f"{c.name.removeprefix('target ')}: {c.text}" for c in self.conditions if not c.met]
 
     def to_dict(self) -> dict[str, Any]:
@@ -72,7 +90,7 @@ class Advice(NamedTuple):
 
 def advise(
     history: Sequence[Answer], targets: Mapping[str, float], units: Mapping[str, str], confidence: float,
-    share: float | None, quality: Quality | None,
+    share: float | None, quality: Quality | None, hypotheses: Mapping[str, Hypothesis] | None = None,
 ) -> Advice:  # fmt: skip
     """Whether to stop.
 
@@ -83,10 +101,12 @@ def advise(
         confidence: of the intervals whose half-width is meant.
         share: of the posterior in the leading mode, or None if unknown.
         quality: of the description, or None for an objective without χ².
+        hypotheses: that are to be decided, by name of the parameter.
     """
     z = z_of(confidence)
     made = [_target(name, target, history[-1].errors.get(name), units.get(name, ""), z) for name, target in
             targets.items()]  # fmt: skip
+    made += [_decided(name, one, history[-1]) for name, one in (hypotheses or {}).items()]
     made += [_steady(history), _one_mode(share), _described(quality)]
     return Advice(tuple(made))
 
@@ -100,6 +120,24 @@ def _target(name: str, target: float, error: float | None, unit: str, z: float) 
     half = z * error
     sign = "≤" if half <= target else ">"
     return Condition(f"target {name}", half <= target, f"error {half:.2g} {sign} {target:g}{unit}")
+
+
+def _decided(name: str, asked: Hypothesis, answer: Answer) -> Condition:
+    """Whether the odds for or against a value suffice.
+
+    Their ratio of evidences is the density of the posterior at the value, a Gaussian, over that of the prior.
+
+    Source: Dickey, Ann. Math. Statist. 42, 204 (1971).
+    """
+    error, named = answer.errors.get(name), f"target {name} = {asked.value:g}"
+    if error is None:
+        return Condition(named, False, "no error yet, so no odds (at a bound or without effect)")
+    off = (dict(zip(answer.names, answer.theta.tolist(), strict=True))[name] - asked.value) / error
+    ratio = float(np.log(asked.width / (np.sqrt(2 * np.pi) * error)) - off**2 / 2)
+    met = abs(ratio) >= np.log(asked.odds)
+    word, sign = "for" if ratio > 0 else "against", "≥" if met else "<"
+    shown = f"{np.exp(abs(ratio)):.3g}" if abs(ratio) < _SURE else f"10^{abs(ratio) / np.log(10):.0f}"
+    return Condition(named, bool(met), f"odds {shown} {word} it {sign} {asked.odds:g}")
 
 
 def _steady(history: Sequence[Answer]) -> Condition:

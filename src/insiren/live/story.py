@@ -9,7 +9,7 @@ from insiren.fit.result import Fit
 from insiren.live.history import Answer, forecast, z_of
 from insiren.live.maps import maps
 from insiren.live.snapshots import now
-from insiren.live.stop import Advice, Quality, advise
+from insiren.live.stop import ODDS, Advice, Hypothesis, Quality, advise
 
 
 class Story(NamedTuple):
@@ -48,10 +48,15 @@ class Story(NamedTuple):
     seconds: Mapping[str, float] | None = None
 
 
-def snapshot_of(fit: Fit, story: Story, targets: Mapping[str, float], confidence: float) -> dict[str, Any]:
-    """The content of a snapshot's files, by name."""
+def snapshot_of(
+    fit: Fit, story: Story, targets: Mapping[str, float], confidence: float,
+    decide: Mapping[str, float] | None = None, odds: float = ODDS,
+) -> dict[str, Any]:  # fmt: skip
+    """The content of a snapshot's files, by name; for targets and what to decide see `Wishes`."""
     units = {p.name: p.unit for p in fit.parameters}
-    advice = advise(story.history, targets, units, confidence, story.share, story.quality)
+    widths = {p.name: p.max - p.min for p in fit.parameters}
+    asked = {name: Hypothesis(at, widths.get(name, 1.0), odds) for name, at in (decide or {}).items()}
+    advice = advise(story.history, targets, units, confidence, story.share, story.quality, asked)
     live = _live(fit, story, targets, confidence, advice)
     seconds = dict(story.seconds or {})
     files: dict[str, Any] = {

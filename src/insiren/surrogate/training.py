@@ -68,7 +68,7 @@ class Recipe:
     layers: int = 4
     spectra: int = 128
     pool: int = 65_536
-    guide: int = 3
+    guide: int = 0
     rate: float = 2e-3
     matrix_rate: float = 0.02
     seed: int = 0

@@ -130,7 +130,7 @@ export function showStop(fit) {
     at("projection"),
     targets.length ? element("h3", "", "Neutrons to each target") : null,
     targets.length ? element("ul", "projection", ...targets.map(([n, one]) => projected(n, one, live.neutrons))) : null,
-    targets.length ? null : element("p", "note", "No target is set: --target NAME=ERROR gives one."),
+    targets.length ? null : element("p", "note", "No error is wanted: --target NAME=ERROR says which."),
   );
 }
 
