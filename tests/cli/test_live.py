@@ -18,12 +18,15 @@ def counting(insiren, measurement):
 
 
 def test_live_once_gives_the_answer_of_a_fit(insiren, counting, tmp_path):
-    said = insiren("live", "la2nio4", "counts", "--out", "run", "--once", *FIT, "--target", "J=0.5", "--json", "-")
+    wanted = ("--target", "J=0.5", "--decide", "Jp=-20", "--odds", 50)
+    said = insiren("live", "la2nio4", "counts", "--out", "run", "--once", *FIT, *wanted, "--json", "-")
     assert said.code == 0, said.err
     told = json.loads(said.out)
     assert told == json.loads((tmp_path / "run/snapshots/000001/fit.json").read_text())
     assert told["live"]["files"] == 1 and told["live"]["targets"]["J"]["target"] == 0.5
     assert told["command"].startswith("insiren live")
+    (decided,) = [one for one in told["live"]["stop"]["conditions"] if one["name"] == "target Jp = -20"]
+    assert decided["met"] and "against it ≥ 50" in decided["text"]
     fit = insiren("fit", "la2nio4", "counts/small-2.h5", "--out", "fit", *FIT, "--json", "-")
     same = json.loads(fit.out)["parameters"]
     for name in ("J", "Jp"):
@@ -54,6 +57,8 @@ def test_live_once_without_data_says_where_to_look(insiren, tmp_path):
         (("--target", "D=1"), "no parameter is called that"),
         (("--target", "J=-1"), "positive"),
         (("--confidence", "68"), "between 0 and 1"),
+        (("--decide", "D=1"), "--decide D: no parameter is called that"),
+        (("--decide", "Jp=0", "--odds", "0.5"), "above 1"),
     ],
 )
 def test_wishes_that_make_no_sense_are_refused(insiren, tmp_path, words, message):

@@ -228,6 +228,7 @@ def test_a_simulation_into_a_folder_that_is_not_there(refused):
         (("--out", "s.insiren", "--bound", "J=35:25"), "LO must lie below HI"),
         (("--out", "s.insiren", "--bound", "width=0.5:2"), "is no input"),
         (("--out", "s.insiren", "--preset", "paper", "--free", "width"), "--fraction"),
+        (("--out", "s.insiren", "--preset", "paper", "--guide", "3"), "--fraction"),
     ],
 )
 def test_options_of_a_training_that_make_no_sense(refused, words, said):

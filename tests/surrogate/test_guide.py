@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from insiren.cli.train import Wishes, _training
 from insiren.errors import SurrogateError
 from insiren.forward import Points
 from insiren.surrogate.inputs import chosen_inputs
@@ -90,3 +91,11 @@ def test_a_guided_network_is_closer_after_the_same_steps(surrogate, guided):
             np.sqrt(np.mean((np.log1p(one.scale * np.asarray(one(INSIDE, POINTS))) - np.log1p(one.scale * S)) ** 2))
         )
     assert off[0] < 0.5 * off[1]
+
+
+def test_the_command_asks_for_it_and_leaves_the_other_options_alone():
+    asked = dict.fromkeys(Wishes._fields) | {"model": "la2nio4", "preset": "default", "ignore": "", "seed": 4}
+    asked |= {key: [] for key in ("region", "free", "fix", "bound")}
+    made = [_training(Wishes(**asked | {"guide": nodes, "steps": 7})) for nodes in (0, 3)]
+    assert [one.guide_nodes for one in made] == [0, 3]
+    assert made[1].recipe == Recipe(steps=7, seed=4, guide=3)
