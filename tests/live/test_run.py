@@ -55,6 +55,7 @@ def test_a_snapshot_holds_what_the_page_needs(place):
     assert told["mode_share"] > 0.95 and told["targets"]["J"]["error"] < 0.5
     assert told["stop"]["advised"] is False and told["stop"]["missing"][0].startswith("steady answer")
     assert abs(told["quality"]["reduced"] - 1) < 4 * told["quality"]["sigma"]
+    assert (place.run / "snapshots/000001/maps.png").read_bytes()[:4] == b"\x89PNG"
     (shown,) = json.loads((place.run / "snapshots/000001/maps.json").read_text())
     assert np.shape(shown["data"]) == np.shape(shown["residual"]) == (20, 8) and len(shown["x"]["values"]) == 8
     written = json.loads((place.run / "live.json").read_text())

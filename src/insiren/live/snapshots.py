@@ -148,7 +148,7 @@ class Folder:
         return json.loads((self.path(number) / "fit.json").read_bytes())
 
     def write(self, number: int, content: Mapping[str, Any]) -> Path:
-        """A snapshot from the content of its files by name; nothing is there of it if this fails.
+        """A snapshot from its files by name, bytes or what JSON holds; nothing is there of it if this fails.
 
         Raises:
             OSError: the disk is full, or the folder gone.
@@ -157,7 +157,7 @@ class Folder:
         try:
             temporary.mkdir()
             for name, value in content.items():
-                put(temporary / name, encoded(value))
+                put(temporary / name, value if isinstance(value, bytes) else encoded(value))
             sync_folder(temporary)
             temporary.rename(self.path(number))
         finally:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from insiren.fit.result import Fit
 from insiren.live.history import Answer, forecast, z_of
 from insiren.live.maps import maps
+from insiren.live.picture import picture
 from insiren.live.snapshots import now
 from insiren.live.stop import ODDS, Advice, Hypothesis, Quality, advise
 
@@ -52,7 +53,7 @@ def snapshot_of(
     fit: Fit, story: Story, targets: Mapping[str, float], confidence: float,
     decide: Mapping[str, float] | None = None, odds: float = ODDS,
 ) -> dict[str, Any]:  # fmt: skip
-    """The content of a snapshot's files, by name; for targets and what to decide see `Wishes`."""
+    """A snapshot's files by name, bytes or what JSON holds; for targets and what to decide see `Wishes`."""
     units = {p.name: p.unit for p in fit.parameters}
     widths = {p.name: p.max - p.min for p in fit.parameters}
     asked = {name: Hypothesis(at, widths.get(name, 1.0), odds) for name, at in (decide or {}).items()}
@@ -63,6 +64,8 @@ def snapshot_of(
         "fit.json": {**fit.to_dict(), "command": story.command, "seconds": seconds, "live": live},
         "maps.json": maps(fit),
     }
+    if (image := picture(files["maps.json"])) is not None:
+        files["maps.png"] = image
     if story.landscape is not None:
         files["landscape.json"] = story.landscape
     return files
