@@ -132,11 +132,11 @@ class Searched:
         if len(self.checked) < CHECKED:
             beside = ins.fit(self.asked.forward, data)
             off = [abs(beside.values[n] - v) / (beside.errors[n] or np.inf) for n, v in zip(NAMES, values, strict=True)]
-            better = misfit(beside.problem, beside.theta, [m.measured for m in beside.maps])
+            theirs = misfit(beside.problem, beside.theta, [m.measured for m in beside.maps])
             self.checked.append(max(off) < AGREE)
             print(
                 f"searched {values.round(3).tolist()}, deviance {found.fit.objective_value:.2f}; fitted "
-                f"{[round(beside.values[n], 3) for n in NAMES]}, {better:.2f}", flush=True,
+                f"{[round(beside.values[n], 3) for n in NAMES]}, {theirs:.2f}", flush=True,
             )  # fmt: skip
         return values
 
