@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 from live_study import PLAIN
+from live_updates import POLL
 
 import insiren as ins
 from insiren.data.files import read, write
@@ -89,6 +90,7 @@ def main(data: str, many: int) -> None:
             for one in sets:
                 write(one, counts / f"{one.name}-{n:03d}.h5")
             run.look()
+            time.sleep(POLL)
             begun = time.perf_counter()
             assert run.look()
             number = run.update()
@@ -97,7 +99,6 @@ def main(data: str, many: int) -> None:
             searched = run.folder.fit(number)["live"]["searched"]
             if n >= 2 and not searched:
                 took[looked_at].append(spent)
-            time.sleep(0.5 if looked_at else 0.0)  # readers fetch when a snapshot is there
             if looked_at and (n - 2) % EACH == EACH - 1:
                 readers.stdin.close()
                 readers.wait()

@@ -38,6 +38,19 @@ def test_live_once_gives_the_answer_of_a_fit(insiren, counting, tmp_path):
     assert [one.name for one in (tmp_path / "run/snapshots").iterdir()] == ["000001"]
 
 
+def test_live_fits_a_part_of_the_data_as_a_fit_does(insiren, counting):
+    part = (*FIT, "--range", "E=60:110")
+    live = insiren("live", "la2nio4", "counts", "--out", "run", "--once", *part, "--json", "-")
+    assert live.code == 0, live.err
+    fit = insiren("fit", "la2nio4", "counts/small-2.h5", "--out", "fit", *part, "--json", "-")
+    told, same = (json.loads(one.out) for one in (live, fit))
+    assert told["n_data"] == same["n_data"]
+    J, wanted = told["parameters"]["J"], same["parameters"]["J"]
+    assert J["value"] == pytest.approx(wanted["value"], abs=0.02 * wanted["error"])
+    wrong = insiren("live", "la2nio4", "counts", "--out", "other", "--once", "--range", "E=60")
+    assert wrong.code == 2 and "LO:HI" in wrong.err
+
+
 def test_another_run_in_the_same_folder_is_refused(insiren, tmp_path):
     (tmp_path / "counts").mkdir()
     insiren("live", "la2nio4", "counts", "--out", "run", "--once")

@@ -302,3 +302,17 @@ def test_a_volume_is_read_in_blocks_that_cover_it_once(tmp_path, monkeypatch):
         (part,) = read(path, trusted=True, cut={"h": (0.2, 0.9), "E": (0.3, 0.6)})
         expected = np.transpose(arrays[0][1:6, :, :, 3:7], (2, 1, 0, 3))
         np.testing.assert_array_equal(part.values.reshape(3, 5, 5, 4), expected)
+
+
+def test_a_child_started_ahead_reads_one_file_and_one_that_died_is_replaced(tmp_path):
+    sandbox.prepare(2)
+    first, second = sandbox._waiting
+    sandbox.prepare(2)
+    assert [first, second] == sandbox._waiting  # so many in all
+    second.kill()
+    second.wait()
+    with sandbox.Child() as child:
+        assert child.process is first and first not in sandbox._waiting
+    assert first.poll() is not None
+    with sandbox.Child() as child:
+        assert child.process.poll() is None

@@ -17,6 +17,7 @@ def test_an_image_is_cut_to_its_ranges_with_both_ends():
     one = image("one", HKL, OMEGA, VALUES, np.ones_like(VALUES))
     kept = within(one, {"E": (1.0, 4.0), "h": (0.25, 0.75)})
     np.testing.assert_array_equal(kept.values, VALUES[1:4, 3:7])
+    assert kept.name == "one"
     np.testing.assert_array_equal(measured(kept).points.rows[0], [1, 2, 3, 4])
 
 

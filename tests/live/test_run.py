@@ -10,11 +10,13 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from ridge import RIDGE, TRUTH, counted, live
+from ridge import RIDGE, TRUTH, asked, counted, live
 
 import insiren as ins
 from insiren.data.files import write
 from insiren.data.replay import stream
+from insiren.data.within import within
+from insiren.live.run import Live, Wishes
 from insiren.live.snapshots import LiveError, lines, only_writer
 
 ONCE, LINE = 300_000, 1000  # bytes: of objects that take the place of others, and of a line of the ledger
@@ -162,6 +164,29 @@ def test_a_content_whose_first_file_was_replaced_still_counts_by_its_copy(place)
     put(place, "a.h5", 1500, 5)
     looked(run)
     assert run.state.neutrons == counts_of(counted(1000)) + counts_of(counted(1500, 5))
+
+
+@pytest.mark.parametrize("incremental", [False, True])
+def test_only_what_lies_within_the_ranges_is_counted_and_fitted(place, incremental):
+    def started(keep):
+        return Live(asked(), Wishes(place.counts, place.run, {}, incremental=incremental, keep=keep))
+
+    for n in range(2):
+        put(place, f"{n}.h5", 1000 * (n + 1), n)
+    run = started({"E": (1.0, 3.0)})
+    assert looked(run) and run.update() == 1
+    parts = [counts_of(within(counted(1000 * (n + 1), n), {"E": (1.0, 3.0)})) for n in range(2)]
+    whole = [counts_of(counted(1000 * (n + 1), n)) for n in range(2)]
+    assert run.state.neutrons == (sum(parts) if incremental else parts[1]) < sum(whole)
+    assert started({"E": (1.0, 3.0)}).state.neutrons == run.state.neutrons
+    with pytest.raises(LiveError, match="range differ"):
+        started({"E": (1.0, 2.0)})
+
+
+def test_a_file_with_nothing_within_the_ranges_is_put_aside(place):
+    put(place, "a.h5")
+    run = Live(asked(), Wishes(place.counts, place.run, {}, keep={"E": (50.0, 60.0)}))
+    assert not looked(run) and "holds nothing with E in 50 … 60" in log_of(place, "warning")[0]
 
 
 def test_a_restart_goes_on_without_counting_again_or_fitting_again(place):

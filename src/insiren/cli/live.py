@@ -21,6 +21,7 @@ from insiren.cli.answer import (
     Fix,
     Free,
     Objective,
+    Range,
     Refine,
     Robust,
     SigmaFloor,
@@ -45,6 +46,7 @@ from insiren.cli.session import (
     numbers,
     read_all,
     say,
+    spans_of,
     write_json,
 )
 
@@ -88,6 +90,7 @@ def live(
     sigma_floor: SigmaFloor = None,
     sigma_max: SigmaMax = None,
     refine: Refine = 1,
+    range: Range = [],  # noqa: B006
     seed: Seed = 0,
     json_: Json = None,
     hints: dict[str, Any] = {},  # noqa: B006
@@ -110,7 +113,7 @@ def live(
         raise UsageError(f"--odds {odds:g}: odds that decide a question are above 1, such as 20.")
     if not 0 < confidence < 1:
         raise UsageError(f"--confidence {confidence:g}: a probability between 0 and 1, such as 0.68, is needed.")
-    given = locals() | {"preset": None, "smear": None, "assignment": "nearest", "baseline": False, "range": []}
+    given = locals() | {"preset": None, "smear": None, "assignment": "nearest", "baseline": False}
     wishes = Wishes(**{name: given[name] for name in Wishes._fields})
     from insiren.live.run import Live
     from insiren.live.run import Wishes as LiveWishes
@@ -121,7 +124,8 @@ def live(
     with only_writer(out), _page(out, serve, host, token), Timer() as timer:
         run = Live(
             asked, LiveWishes(
-                directory, out, targets, confidence, incremental, command, numbers(decide, "--decide"), odds
+                directory, out, targets, confidence, incremental, command, numbers(decide, "--decide"), odds,
+                spans_of(range),
             ),
             lambda path: read_all([path], hints),
             lambda level, text: say(text if level == "info" else f"{level}: {text}"),

@@ -116,8 +116,13 @@ def read_all(
         return sets
     from insiren.data.within import within
 
-    spans = {name: span_of(text, f"--range {name}") for name, text in pairs(ranges, "--range").items()}
+    spans = spans_of(ranges)
     return [within(one, spans) for one in sets]
+
+
+def spans_of(ranges: list[str]) -> dict[str, tuple[float, float]]:
+    """Lowest and highest value by axis, of what --range is given."""
+    return {name: span_of(text, f"--range {name}") for name, text in pairs(ranges, "--range").items()}
 
 
 def _read_all(paths: list[Path], hints: dict[str, Any] | None) -> list[sc.DataArray]:

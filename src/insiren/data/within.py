@@ -27,7 +27,7 @@ def within(data: sc.DataArray, ranges: Mapping[str, tuple[float, float]]) -> sc.
     """
     peaks = is_peaks(data)
     data = data if peaks else adopt(data)
-    names = (ENERGY, *place_of(data))
+    names, called = (ENERGY, *place_of(data)), data.name
     if unknown := sorted(set(ranges) - set(names)):
         raise DataError(f"{data.name} has no axis {', '.join(unknown)} to take a range of; it has {', '.join(names)}.")
     for name, (low, high) in ranges.items():
@@ -40,5 +40,6 @@ def within(data: sc.DataArray, ranges: Mapping[str, tuple[float, float]]) -> sc.
         bare = sc.array(dims=values.dims, values=values.values)
         data = data[(bare >= sc.scalar(float(low))) & (bare <= sc.scalar(float(high)))]
         if not data.values.size:
-            raise DataError(f"{data.name} holds nothing with {name} in {low:g} … {high:g}.")
+            raise DataError(f"{called} holds nothing with {name} in {low:g} … {high:g}.")
+    data.name = called  # which scipp drops as it selects
     return data

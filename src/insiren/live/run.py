@@ -6,6 +6,7 @@ next look; what a defect of this package does is an exception as anywhere.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import time
@@ -18,7 +19,8 @@ import numpy as np
 import scipp as sc
 
 from insiren import __version__
-from insiren.data.files import read
+from insiren.data.files import read, sandbox
+from insiren.data.within import within
 from insiren.errors import FitError, InsirenError
 from insiren.fit.optimise import Posed
 from insiren.live.box import Box, box_of, candidates, judged, with_plane
@@ -57,6 +59,7 @@ class Wishes:
         command: what the user typed, for the record.
         decide: values of parameters that are to be found right or wrong, by name.
         odds: that decide so.
+        keep: lowest and highest value by axis, as `insiren.data.within` takes them; nothing else is counted.
     """
 
     directory: Path
@@ -67,6 +70,7 @@ class Wishes:
     command: str = ""
     decide: Mapping[str, float] = dataclasses.field(default_factory=dict)
     odds: float = ODDS
+    keep: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
 
 
 class Seen(NamedTuple):
@@ -125,6 +129,7 @@ class Live:
             **{key: what.get(key) for key in ("model", "forward", "digest")},
             "directory": str(self.wishes.directory.absolute()),
             "incremental": self.wishes.incremental,
+            "range": self.wishes.keep,
             "options": options(self.asked.wish, self.asked.wanted, self.asked.starts, self.asked.seed),
         }
         same = json.loads(encoded(same))
@@ -175,6 +180,8 @@ class Live:
                     "error", f"{self.wishes.directory} cannot be read ({error.strerror or error}); waiting for it."
                 )
             names = []
+        with contextlib.suppress(InsirenError):  # where there is no process to be had, reading says so
+            sandbox.prepare(min(_READERS, self.watch.moving))
         with ThreadPoolExecutor(_READERS) as pool:
             for n in range(0, len(names), _READERS):
                 some = names[n : n + _READERS]
@@ -196,7 +203,7 @@ class Live:
     def _read(self, path: Path) -> list[sc.DataArray] | Exception:
         """The data sets of a file, or why there are none."""
         try:
-            return [checked(one) for one in self.reads(path)]
+            return [within(checked(one), self.wishes.keep) for one in self.reads(path)]
         except _UNUSABLE as error:
             return error
 

@@ -24,12 +24,16 @@ class Watch:
 
     Args:
         directory: whose files are watched, without those in folders below it.
+
+    Attributes:
+        moving: how many files changed since the last look, which the next one may find still.
     """
 
     def __init__(self, directory: Path):
         self.directory = directory
         self.seen: dict[str, Signature] = {}
         self.done: dict[str, Signature] = {}
+        self.moving = 0
 
     def look(self) -> list[str]:
         """Names of files that changed at some time and stood still since the last look; new ones in natural order.
@@ -48,6 +52,7 @@ class Watch:
                 except OSError:  # gone in between
                     continue
         still = [n for n, is_ in there.items() if self.seen.get(n) == is_ and self.done.get(n) != is_ and is_.size]
+        self.moving = sum(self.seen.get(name) != at for name, at in there.items())
         self.seen = there
         self.done = {name: at for name, at in self.done.items() if name in there}
         return sorted(still, key=natural)

@@ -1,9 +1,9 @@
 """A file of unknown origin opened where it can do no harm.
 
 HDF5 files from elsewhere are read in a child process with little memory and time, which passes back
-numbers and text. The child costs about 0.2 s a file, once, and copies numbers through a pipe at
-about 1 GB/s; a crash of the C library, an endless loop or a decompression bomb ends the child
-and becomes a `DataError`. `trusted=True` saves that for files of one's own.
+numbers and text. The child costs about 0.2 s a file, once, unless it was started ahead (`prepare`), and
+copies numbers through a pipe at about 1 GB/s; a crash of the C library, an endless loop or a decompression
+bomb ends the child and becomes a `DataError`. `trusted=True` saves that for files of one's own.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ BYTES_PER_SECOND = 2e7  # and what is added for every number read; deflate gives
 KEPT, SHORT = 1000, 10_000  # descriptions of a file that are not asked for twice, and bytes of each at most
 GRACE = 10.0  # s of wall time until the system has buried a child
 PATIENCE = 6.0  # wall time over computing time, for slow disks and busy machines
+
+_waiting: list[subprocess.Popen[bytes]] = []  # children that were started ahead
 
 
 class Source(Protocol):
@@ -94,6 +96,43 @@ class _Direct:
         return reply if block is None else block
 
 
+def prepare(many: int) -> None:
+    """Starts children for files that are about to come, so that so many wait in all; each reads one file."""
+    while len(_waiting) < many:
+        _waiting.append(_started())
+
+
+def _taken() -> subprocess.Popen[bytes]:
+    """A child that waits for a file, started now unless there is one."""
+    while _waiting:
+        process = _waiting.pop()
+        if process.poll() is None:
+            return process
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+    return _started()
+
+
+def _started() -> subprocess.Popen[bytes]:
+    """A child that waits for a file; it ends with this process, whose pipe it reads."""
+    # Plugins of HDF5 are libraries that a file can ask for by number.
+    quiet = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "HDF5_PLUGIN_PRELOAD": "::"}
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-P", str(hdf5_server.__file__)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            env={**os.environ, **quiet, "HDF5_USE_FILE_LOCKING": "BEST_EFFORT"},
+        )
+    except OSError as error:
+        raise DataError(
+            f"No process could be started to read HDF5 in ({error}). If you trust the file, read it with trusted."
+        ) from None
+
+
 class Child:
     """A confined process that reads one HDF5 file after another.
 
@@ -104,21 +143,7 @@ class Child:
     def __enter__(self) -> Child:
         self.path = Path()
         self.told: dict[str, Any] = {}
-        # Plugins of HDF5 are libraries that a file can ask for by number.
-        quiet = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "HDF5_PLUGIN_PRELOAD": "::"}
-        try:
-            self.process = subprocess.Popen(
-                [sys.executable, "-P", str(hdf5_server.__file__)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                bufsize=0,
-                env={**os.environ, **quiet, "HDF5_USE_FILE_LOCKING": "BEST_EFFORT"},
-            )
-        except OSError as error:
-            raise DataError(
-                f"No process could be started to read HDF5 in ({error}). If you trust the file, read it with trusted."
-            ) from None
+        self.process = _taken()
         assert self.process.stdin and self.process.stdout
         self.requests: IO[bytes] = self.process.stdin
         self.replies: IO[bytes] = self.process.stdout
