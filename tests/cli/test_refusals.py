@@ -153,6 +153,10 @@ def test_a_folder_that_is_not_empty_is_not_overwritten(refused, measurement, tmp
     assert "not an empty folder" in refused(command, "la2nio4", measurement, *axes, "--out", "file")
 
 
+def test_a_tube_for_a_surrogate_which_averages_over_no_bin(refused, measurement):
+    assert "only the exact simulator" in refused("fit", "la2nio4.insiren", measurement, "--tube", 0.2, "--out", "out")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -178,6 +182,8 @@ def test_a_folder_that_is_not_empty_is_not_overwritten(refused, measurement, tmp
         (("--objective", "pearson"), "--background savgol or none"),
         (("--background", "savgol"), "counts"),
         (("--json", "nowhere/fit.json"), "does not exist"),
+        (("--tube", "0.2"), "along one line"),
+        (("--tube", "0"), "no width"),
     ],
 )
 def test_options_of_a_fit_that_make_no_sense(refused, measurement, words, said):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import itertools
 from typing import Any
 
 import jax
@@ -15,7 +16,7 @@ import systems
 from insiren.errors import ModelError
 from insiren.forward import Bins, Points
 from insiren.instrument import integral, powder
-from insiren.instrument.exact import exact
+from insiren.instrument.exact import _OnGrid, exact
 from insiren.instrument.lineshape import BOLTZMANN
 from insiren.model.crystal import to_inverse_angstrom
 from insiren.model.spec import Model, load_model
@@ -203,26 +204,32 @@ def test_an_energy_bin_is_the_mean_over_it(width: float):
 
 
 @pytest.mark.parametrize("q_fwhm", [0.0, 0.06])
-def test_a_bin_in_q_is_the_mean_over_it(q_fwhm: float):
+@pytest.mark.parametrize(
+    "edges", [((0.04, 0.0, 0.0), (0.0, 0.03, 0.0)), ((0.02, 0.02, 0.0),), ((-0.02, 0.06, 0.0), (0.03, 0.01, 0.0))]
+)
+def test_a_bin_in_q_is_the_mean_over_it(q_fwhm: float, edges: tuple[tuple[float, float, float], ...]):
     of = load_model("la2nio4")
-    edges = ((0.04, 0.0, 0.0), (0.0, 0.03, 0.0))
     hkl, omega = np.array([[0.2, 0.1, 0.0], [0.33, 0.27, 0.0]]), np.linspace(20.0, 130.0, 40)
     node, weight = np.polynomial.legendre.leggauss(7)
-    spots = [(a * 0.02, b * 0.015, 0.0) for a in node for b in node]
+    spots = [np.array(at) / 2 @ np.array(edges) for at in itertools.product(node, repeat=len(edges))]
+    shares = [np.prod(w) / 2 ** len(edges) for w in itertools.product(weight, repeat=len(edges))]
     many = Points.table((hkl[:, None] + np.array(spots)).reshape(-1, 3), omega)
     S = np.asarray(exact(of)({"q_fwhm": q_fwhm}, many)).reshape(len(hkl), len(spots), -1)
-    mean = np.einsum("qsw,s->qw", S, np.outer(weight, weight).ravel() / 4)
-    binned = np.asarray(exact(of)({"q_fwhm": q_fwhm}, Points.table(hkl, omega, bins=Bins(hkl=edges)))).reshape(2, -1)
+    mean = np.einsum("qsw,s->qw", S, np.array(shares))
+    points = Points.table(hkl, omega, bins=Bins(hkl=edges))
+    assert isinstance(exact(of).at(points, {"q_fwhm": 0.06}), _OnGrid)
+    binned = np.asarray(exact(of)({"q_fwhm": q_fwhm}, points)).reshape(2, -1)
     np.testing.assert_allclose(binned, mean, atol=2e-3 * mean.max())
 
 
 def test_a_bin_across_the_shared_grid_is_still_averaged_over():
     of = load_model("la2nio4-gap")
     points = Points.table(
-        np.array([[0.3, 0.2, 0.0]]), np.linspace(20.0, 130.0, 12), bins=Bins(hkl=((0.05, 0.05, 0.0),))
+        np.array([[0.3, 0.2, 0.0]]), np.linspace(20.0, 130.0, 12), bins=Bins(hkl=((0.05, 0.05, 0.0), (0.05, 0.0, 0.0)))
     )
     plain = Points.table(points.hkl, points.rows)
     at = {"q_fwhm": 0.05}
+    assert not isinstance(exact(of).at(points, at), _OnGrid)
     change = np.abs(np.asarray(exact(of)(at, points)) - np.asarray(exact(of)(at, plain)))
     assert 1e-3 < np.max(change) / np.max(np.asarray(exact(of)(at, plain))) < 0.5
 

@@ -68,6 +68,10 @@ Range = Annotated[
     list[str],
     typer.Option("--range", metavar="AXIS=LO:HI", help="Fit this part alone: E in meV; h, k, l in r.l.u.; Q_abs."),
 ]
+Tube = Annotated[
+    float | None,
+    typer.Option("--tube", min=0, metavar="1/Å", help="Full width across a path of what was added up along it."),
+]
 Refine = Annotated[int, typer.Option("--refine", min=1, help="Factor on the quadrature nodes of the Q broadening.")]
 Smear = Annotated[
     float | None, typer.Option("--smear", min=0, help="Smear images along the path, σ in pixels (the paper: 5).")
@@ -92,6 +96,7 @@ class Wishes(NamedTuple):
     sigma_max: float | None
     refine: int
     range: list[str]
+    tube: float | None
     smear: float | None
     assignment: str
     baseline: bool
@@ -124,6 +129,7 @@ def fit(
     sigma_max: SigmaMax = None,
     refine: Refine = 1,
     range: Range = [],  # noqa: B006
+    tube: Tube = None,
     smear: Smear = None,
     assignment: Assignment = "nearest",
     baseline: Baseline = False,
@@ -158,6 +164,8 @@ def _fit(forward: str, data: list[Path], wishes: Wishes) -> tuple[Any, Timer, li
             raise UsageError("The baseline has one value of each parameter for all data sets; leave --each out.")
         sets = read_all(data, wishes.hints, wishes.range)
         source, fixed, bounds = _source(forward, wishes)
+        if wishes.tube is not None:
+            sets = _in_legs(sets, wishes.tube, source)
         from insiren.fit.optimise import fit as run
 
         result = run(
@@ -209,6 +217,17 @@ def _source(forward: str, wishes: Wishes) -> tuple[Any, dict[str, float], dict[s
         fixed["q_fwhm"] = lowest[0] if lowest else 0.0
     bounds = {name: span_of(text, f"--bound {name}") for name, text in pairs(wishes.bound, "--bound").items()}
     return source, fixed, bounds
+
+
+def _in_legs(sets: list[Any], tube: float, source: Any) -> list[Any]:
+    """The legs of paths that were cut with a tube, in 1/Å."""
+    from insiren.data.legs import legs
+    from insiren.instrument.exact import Exact
+    from insiren.model.crystal import lattice
+
+    if not isinstance(source, Exact):
+        raise UsageError("--tube: only the exact simulator averages across a path; name a model, not a surrogate.")
+    return [leg for one in sets for leg in legs(one, tube, lattice(source.model).reciprocal)]
 
 
 def asked_of(forward: str, wishes: Wishes) -> Any:
@@ -285,6 +304,7 @@ def landscape(
     sigma_max: SigmaMax = None,
     refine: Refine = 1,
     range: Range = [],  # noqa: B006
+    tube: Tube = None,
     smear: Smear = None,
     assignment: Assignment = "nearest",
     minimise: Minimise = False,

@@ -94,15 +94,15 @@ def _checked(
     parameters; elsewhere the errors that the surrogate states are carried over to the parameters.
     """
     sound = np.isfinite(np.diag(covariance))
-    check, predicted = polished(problem, theta, maps, noise), shifts_of_mistakes(problem, theta, spectra, J, sound)
-    added = np.zeros_like(covariance)
-    if predicted is not None:
-        spread = dict(zip(problem.choice.names, np.sqrt(np.diag(predicted)).tolist(), strict=True))
-        added, check = predicted, (check or {}) | {"predicted": spread}
-    if check is not None and "shift" in check:
+    check = polished(problem, theta, spectra, maps, noise)
+    if check is not None:
         shift = np.where(sound, list(check["shift"].values()), 0.0)
-        added = np.outer(shift, shift)
-    return check, added
+        return check, np.outer(shift, shift)
+    predicted = shifts_of_mistakes(problem, theta, spectra, J, sound)
+    if predicted is None:
+        return None, np.zeros_like(covariance)
+    spread = dict(zip(problem.choice.names, np.sqrt(np.diag(predicted)).tolist(), strict=True))
+    return {"predicted": spread}, predicted
 
 
 def _covariance(J: np.ndarray, edge: np.ndarray, square: float, freedom: float, kind: Kind) -> tuple[np.ndarray, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import jax
 import numpy as np
 
 from insiren.data.spectrum import Measured
@@ -16,7 +17,9 @@ _STEPS = 4  # of the exact simulator: the surrogate's answer is close, and each 
 _CLOSE = 0.1  # of a standard error, which no error bar shows
 
 
-def polished(problem: Problem, theta: np.ndarray, maps: list[Measured], noise: float) -> dict[str, Any] | None:
+def polished(
+    problem: Problem, theta: np.ndarray, spectra: tuple[jax.Array, ...], maps: list[Measured], noise: float
+) -> dict[str, Any] | None:
     """The answer after a few steps of the exact simulator; None where the Forward stands for none,
     or it has no spectrum there.
 
@@ -25,6 +28,7 @@ def polished(problem: Problem, theta: np.ndarray, maps: list[Measured], noise: f
     Args:
         problem: with a surrogate, prepared near θ.
         theta: its answer, shape (p,).
+        spectra: of the data sets there.
         maps: the data sets, in the order of the problem's.
         noise: the factor on the covariance.
 
@@ -49,7 +53,7 @@ def polished(problem: Problem, theta: np.ndarray, maps: list[Measured], noise: f
     return {
         "exact": dict(zip(names, found.theta.tolist(), strict=True)),
         "shift": dict(zip(names, (found.theta - theta).tolist(), strict=True)),
-        "objective_surrogate": problem.objective(theta),
+        "objective_surrogate": problem.objective_of(spectra) + problem.besides(theta),
         "objective_exact": found.first,
         "objective_polished": found.objective,
     }

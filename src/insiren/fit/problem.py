@@ -122,7 +122,11 @@ class Problem(eqx.Module):
 
     def objective(self, theta: np.ndarray) -> float:
         """Σ r² or deviance at θ; infinite where there is no spectrum."""
-        value = float(_cost(self.kind, self.spectra(theta), self.data))
+        return self.objective_of(self.spectra(theta))
+
+    def objective_of(self, spectra: tuple[Array, ...]) -> float:
+        """Σ r² or deviance of the maps with these spectra; infinite where there are none."""
+        value = float(_cost(self.kind, spectra, self.data))
         return value if np.isfinite(value) else np.inf
 
     def residual(self, theta: np.ndarray) -> np.ndarray:

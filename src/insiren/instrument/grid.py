@@ -29,6 +29,7 @@ _DIGITS = 5  # binary ones that a number of steps may have: few plans mean few c
 _PAD = 2048  # node numbers are rounded up to it, so that like data share a compiled function
 _BLOCK = 16  # wavevectors averaged at once: neighbours need nearly the same nodes
 _PAD_BLOCK = 256  # the same for the nodes of a block
+_ALIKE = 1e-9  # lengths and angles of axes, relative: rounding
 _MOST_NODES = 200_000  # beyond this the grid costs more than nodes of each wavevector's own
 
 
@@ -129,6 +130,7 @@ def shared_grid(
     rows, hkl, basis = np.asarray(points.rows), np.asarray(points.hkl), np.array(axes, float)
     if np.any(rows != rows[0]) or np.linalg.matrix_rank(basis) < len(basis):
         return None
+    basis = _turned(points, basis)
     edges = _edges(points, basis)
     if edges is None:
         return None
@@ -209,6 +211,23 @@ def _in_blocks(count: int, in_reach: Callable[[np.ndarray], np.ndarray]) -> tupl
     for n, (one, found) in enumerate(zip(reached, needed, strict=True)):
         within[n, : len(found)], near[n, :, : len(found)] = found, one[:, found]
     return order, within, near
+
+
+def _turned(points: Points, basis: np.ndarray) -> np.ndarray:
+    """Axes of the same broadening, the first along a bin that lies between them, where they are alike.
+
+    A Gaussian that is equally wide along two perpendicular axes of one length is so along any other two of their plane.
+    """
+    if len(basis) != 2 or not points.bins.hkl:
+        return basis
+    square = basis @ basis.T
+    along = np.array(points.bins.hkl[0]) @ np.linalg.pinv(basis)
+    length = float(np.linalg.norm(along))
+    alike = np.allclose(square, square[0, 0] * np.eye(2), atol=_ALIKE * square[0, 0])
+    if not alike or length == 0 or np.max(np.abs(along)) > (1 - _ALIKE) * length:
+        return basis
+    cos, sin = along / length
+    return np.array([[cos, sin], [-sin, cos]]) @ basis
 
 
 def _edges(points: Points, basis: np.ndarray) -> tuple[float, ...] | None:

@@ -1,0 +1,81 @@
+"""The straight legs of a path in Q, each averaged over the tube that the path was cut with.
+
+A map along a path is made by adding up what lies within some distance of it. Along the path the bins are as small as
+its steps; across it they are as wide as the tube, whose direction turns at every corner, so that each leg has a bin of
+its own. Where a cone of magnons is narrow the tube matters: it adds wavevectors farther from the middle of the cone, at
+higher energies, and never nearer ones.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipp as sc
+from jaxtyping import Float
+
+from insiren.data.adopt import adopt
+from insiren.data.bins import bin_coords, bins_of
+from insiren.data.spectrum import is_image, place_of
+from insiren.errors import DataError
+
+_STRAIGHT = 0.99  # cosine between steps of one leg
+_FLAT = 1e-6  # of the longest extent: what lies less beside a plane lies in it
+_HKL = ("h", "k", "l")
+
+
+def legs(data: sc.DataArray, tube: float, reciprocal: Float[np.ndarray, "3 3"]) -> list[sc.DataArray]:
+    """The straight legs of a path as data sets of their own, averaged across it in the plane of the path.
+
+    Args:
+        data: an image whose wavevectors follow each other along a path with a corner, so that its plane is known.
+        tube: full width of what was added up across the path, in 1/Å.
+        reciprocal: vectors of the reciprocal lattice in 1/Å, one a row.
+
+    Returns:
+        Each leg, its bins given, called by the data set's name with the number of the leg; a corner belongs to the leg
+        that it ends. Wavevectors that are a leg of their own are left out, for they have no direction.
+
+    Raises:
+        DataError: it is no image of a crystal, has bins in Q already, or lies along one line.
+    """
+    data = adopt(data)
+    if not is_image(data) or place_of(data) != _HKL:
+        raise DataError(f"{data.name} is no image along a path of wavevectors, so it has no legs.")
+    bins = bins_of(data)
+    if bins.hkl:
+        raise DataError(
+            f"{data.name} says over which bins in Q it was averaged ({bins.hkl}); a tube would count twice."
+        )
+    if not tube > 0:
+        raise DataError(f"{data.name}: a tube of {tube:g} 1/Å has no width.")
+    data = data.transpose(["Q", "energy_transfer"])
+    hkl = np.stack([data.coords[name].values for name in _HKL], axis=1).astype(float)
+    Q = hkl @ reciprocal
+    _, extent, axes = np.linalg.svd(Q - Q.mean(axis=0), full_matrices=False)
+    if len(Q) < 3 or extent[1] < _FLAT * extent[0]:
+        raise DataError(f"{data.name} lies along one line, which does not say in which plane its tube lies.")
+    if extent[2] > _FLAT * extent[0]:
+        raise DataError(f"{data.name} does not lie in one plane, so that its tube is not known.")
+    found = []
+    for which in _legs(Q):
+        along = Q[which[-1]] - Q[which[0]]
+        across = np.cross(axes[2], along / np.linalg.norm(along))
+        edge = tube * across @ np.linalg.inv(reciprocal)
+        leg = data["Q", which[0] : which[-1] + 1].copy()
+        leg.name = f"{data.name}-{len(found) + 1}"
+        for name, coord in bin_coords(bins._replace(hkl=(tuple(edge.tolist()),))).items():
+            leg.coords[name] = coord
+        found.append(leg)
+    return found
+
+
+def _legs(Q: Float[np.ndarray, "q 3"]) -> list[np.ndarray]:
+    """The numbers of the wavevectors of each leg that has a direction, in order."""
+    number, last = np.zeros(len(Q), int), None
+    for n in range(1, len(Q)):
+        step = Q[n] - Q[n - 1]
+        length = np.linalg.norm(step)
+        turned = length > 0 and last is not None and step @ last < _STRAIGHT * length
+        number[n] = number[n - 1] + turned
+        last = step / length if length > 0 else last
+    every = [np.flatnonzero(number == n) for n in range(number[-1] + 1)]
+    return [which for which in every if np.linalg.norm(Q[which[-1]] - Q[which[0]]) > 0]

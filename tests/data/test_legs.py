@@ -1,0 +1,65 @@
+"""Legs of a path: which wavevectors they hold, across what they are averaged, and what has none."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from insiren.data.bins import bins_of
+from insiren.data.legs import legs
+from insiren.data.spectrum import image, measured, point_list
+from insiren.errors import DataError
+from insiren.forward import Bins
+
+OMEGA = np.arange(3.0)
+SQUARE, HEXAGONAL = 2.0 * np.eye(3), np.array([[2.0, 0.0, 0.0], [1.0, np.sqrt(3.0), 0.0], [0.0, 0.0, 1.0]])
+
+
+def along(*corners, steps=5, bins=None):
+    """An image along straight legs between corners, each corner twice as in maps joined end to end."""
+    parts = [np.linspace(a, b, steps) for a, b in itertools.pairwise(corners)]
+    hkl = np.concatenate(parts)
+    values = np.arange(len(hkl) * 3.0).reshape(-1, 3)
+    return image("path", hkl, OMEGA, values, np.ones_like(values), bins=bins)
+
+
+def test_legs_hold_the_pixels_of_the_path_each_once():
+    whole = along([0, 0, 0], [0.5, 0.5, 0], [0.5, 0, 0], bins=Bins(omega=1.0))
+    parts = legs(whole, 0.3, SQUARE)
+    assert [part.name for part in parts] == ["path-1", "path-2"]
+    np.testing.assert_array_equal(np.concatenate([part.values for part in parts]), whole.values)
+    assert [part.sizes["Q"] for part in parts] == [6, 4]  # both wavevectors at the corner belong to the first
+    assert all(bins_of(part).omega == 1.0 for part in parts)
+
+
+@pytest.mark.parametrize("reciprocal", [SQUARE, HEXAGONAL])
+def test_tubes_are_as_wide_as_asked_for_and_perpendicular_to_their_legs_in_the_plane(reciprocal):
+    corners = np.array([[0, 0, 0], [1 / 3, 1 / 3, 0], [0.5, 0, 0], [0, 0, 0]])
+    for part, (a, b) in zip(legs(along(*corners), 0.3, reciprocal), itertools.pairwise(corners), strict=False):
+        (edge,) = measured(part).points.bins.hkl
+        across = np.array(edge) @ reciprocal
+        assert np.linalg.norm(across) == pytest.approx(0.3)
+        assert across @ ((b - a) @ reciprocal) == pytest.approx(0, abs=1e-12) and across[2] == pytest.approx(
+            0, abs=1e-12
+        )
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (along([0, 0, 0], [0.5, 0, 0]), "along one line"),
+        (along([0, 0, 0], [0.5, 0, 0], [0.5, 0.5, 0], [0.5, 0.5, 0.5]), "in one plane"),
+        (along([0, 0, 0], [0.5, 0, 0], [0, 0.5, 0], bins=Bins(hkl=((0.1, 0, 0),))), "count twice"),
+        (point_list("one", np.zeros((2, 3)), np.arange(2.0), np.zeros(2), np.ones(2)), "no image"),
+        (image("one", None, OMEGA, np.zeros((2, 3)), None, Q_abs=np.array([1.0, 2.0])), "no image"),
+    ],
+)
+def test_what_has_no_legs_is_refused(data, said):
+    with pytest.raises(DataError, match=said):
+        legs(data, 0.3, SQUARE)
+
+
+@pytest.mark.parametrize("tube", [0.0, -1.0, np.nan])
+def test_a_tube_without_width_is_refused(tube):
+    with pytest.raises(DataError, match="no width"):
+        legs(along([0, 0, 0], [0.5, 0, 0], [0.5, 0.5, 0]), tube, SQUARE)
