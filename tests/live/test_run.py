@@ -13,7 +13,7 @@ import pytest
 from ridge import RIDGE, TRUTH, asked, counted, live
 
 import insiren as ins
-from insiren.data.files import write
+from insiren.data.files import sandbox, write
 from insiren.data.replay import stream
 from insiren.data.within import within
 from insiren.live.run import Live, Wishes
@@ -181,6 +181,17 @@ def test_only_what_lies_within_the_ranges_is_counted_and_fitted(place, increment
     assert started({"E": (1.0, 3.0)}).state.neutrons == run.state.neutrons
     with pytest.raises(LiveError, match="range differ"):
         started({"E": (1.0, 2.0)})
+
+
+def test_processes_that_read_are_started_when_files_are_first_seen(place, monkeypatch):
+    asked_for = []
+    monkeypatch.setattr(sandbox, "prepare", asked_for.append)
+    put(place, "a.h5")
+    run = live(place.counts, place.run)
+    assert looked(run) and asked_for == [1, 0]
+    for n in range(3):
+        put(place, f"b{n}.h5", 3000 + n, n)
+    assert looked(run) and asked_for == [1, 0, 2, 0]  # no more than read at once
 
 
 def test_a_file_with_nothing_within_the_ranges_is_put_aside(place):
