@@ -1,7 +1,9 @@
 """What all tests share."""
 
+import gc
 import os
 import signal
+import sys
 import threading
 from pathlib import Path
 
@@ -15,6 +17,19 @@ settings.load_profile("insiren")
 # A shell makes what it starts in the background ignore Ctrl-C, and its children would too; some tests press it.
 if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+MOST_MAPS = 30_000  # memory maps of a process; systems allow 65,530, and every compiled function takes some hundred
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_maps():
+    """Forgets what was compiled where it takes many maps, so that one process may run any number of modules."""
+    yield
+    maps = Path("/proc/self/maps")
+    if "jax" in sys.modules and maps.exists() and maps.read_text().count("\n") > MOST_MAPS:
+        sys.modules["jax"].clear_caches()
+        gc.collect()
 
 
 @pytest.fixture(scope="session")
