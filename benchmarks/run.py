@@ -2,7 +2,7 @@
 
     python benchmarks/run.py            all rows
     python benchmarks/run.py accuracy   one part: peers, gradient, growth, volume, simulator, fit, training, torch,
-                                        accuracy or published
+                                        accuracy, minutes or published
 
 The first three are in speed.py, which says how the peers are run; volumes.py has the large histograms. Times are
 medians of five runs after a warm-up; a ratio comes with its least and largest over the pairs of runs.
@@ -25,8 +25,8 @@ from fits import fit_rows
 from rich.console import Console
 from rich.table import Table
 from speed import gradient_rows, growth_rows, peers_rows
-from surrogate_accuracy import on_paths, stated
-from trained import published_rows, torch_rows
+from surrogate_accuracy import on_paths
+from trained import minutes_rows, published_rows, stated_row, torch_rows
 from volumes import volume_rows
 
 from insiren.forward import Points, complete
@@ -141,17 +141,7 @@ def accuracy_rows() -> Iterator[Callable[[], Row]]:
 
             yield row
 
-        def map_row(network=network, name=name) -> Row:
-            found = stated(network)
-            rank = f"rank correlation with true errors {found['rank_correlation']:.3f}"
-            return (
-                f"{name}, stated bound",
-                rank,
-                f"exact, {found['queries']:,} queries",
-                f"covers {found['covered']:.1%}",
-            )
-
-        yield map_row
+        yield functools.partial(stated_row, name, network)
 
 
 def main() -> None:
@@ -162,7 +152,7 @@ def main() -> None:
             for some in rows():
                 for row in some():
                     table.add_row(*row)
-    for rows in (simulator_rows, fit_rows, training_rows, torch_rows, accuracy_rows, published_rows):
+    for rows in (simulator_rows, fit_rows, training_rows, torch_rows, accuracy_rows, minutes_rows, published_rows):
         if wanted in rows.__name__:
             for row in rows():
                 table.add_row(*row())

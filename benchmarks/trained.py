@@ -1,10 +1,11 @@
-"""Trainings as rows of the table: the published protocol, its released weights and the bundled surrogate; PyTorch.
+"""Trainings as rows of the table: the default ones for so many minutes; the published protocol and weights; PyTorch.
 
 INSIREN_BENCH_FRACTION is the part of the 1,200 published images that is trained on; 0.1 by default, about 90,000 steps.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -18,26 +19,71 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from released import released
-from surrogate_accuracy import on_paths
+from surrogate_accuracy import on_paths, over_plane, stated
 
 from insiren.instrument.exact import exact
 from insiren.model.spec import load_model
+from insiren.surrogate.accuracy import Accuracy
 from insiren.surrogate.loop import learn
 from insiren.surrogate.paper import Paper
+from insiren.surrogate.region import Region
 from insiren.surrogate.siren import Siren, siren
 from insiren.surrogate.store import bundled_surrogates, load_surrogate
 from insiren.surrogate.surrogate import Surrogate
+from insiren.surrogate.training import Recipe, train
 
 PEERS = Path(__file__).parents[1] / ".bench-peers" / "bin" / "python"
+_TUBE = 0.005  # r.l.u. around the paths
 INPUTS, WIDTH, LAYERS, BATCH, STEPS, RUNS = 6, 96, 4, 2048, 20, 5
 Row = tuple[str, str, str, str]
 
 
-def _row(name: str, surrogate: Surrogate, q_fwhm: float, cost: str) -> Row:
-    found = on_paths(surrogate, q_fwhm)
+def _row(name: str, surrogate: Surrogate, q_fwhm: float, cost: str, where: Callable[..., Accuracy] = on_paths) -> Row:
+    found = where(surrogate, q_fwhm)
     r = f"r median {np.median(found.r):.5f}, least {np.min(found.r):.5f}"
     bias, spread = np.nanmean(found.ridge_bias), np.nanmedian(found.ridge_spread)
     return name, r, f"exact, q_fwhm {q_fwhm:g}, 200 sets{cost}", f"ridge {bias:+.3f} ± {spread:.3f} meV"
+
+
+def minutes_rows() -> Iterator[Callable[[], Row]]:
+    """La2NiO4 on the two paths after one and five minutes, in the whole zone after five; five parameters of LuVO3."""
+    simulator = exact(load_model("la2nio4"))
+    paths = Region.path(simulator.model, ("path1", "path2"), _TUBE)
+    for name, region, minutes in (("paths", paths, 1.0), ("paths", paths, 5.0), ("zone", None, 5.0)):
+        made: list[Surrogate] = []
+
+        def learnt(made=made, region=region, minutes=minutes) -> Surrogate:
+            made[:] = made or [train(simulator, Recipe(guide=3), region=region, minutes=minutes)]
+            return made[0]
+
+        places = {"paths": on_paths} | ({"plane": over_plane} if region is None else {})
+        for place, where in places.items():
+            for q_fwhm in (0.085, 0.01):
+                yield lambda learnt=learnt, name=name, minutes=minutes, q=q_fwhm, place=place, where=where: _row(
+                    f"la2nio4, {name} learnt for {minutes:g} min, seen on the {place}", learnt(), q, "", where
+                )
+        yield lambda learnt=learnt, name=name, minutes=minutes: stated_row(f"{name}, {minutes:g} min", learnt())
+    yield _five_parameters
+
+
+def stated_row(name: str, surrogate: Surrogate) -> Row:
+    """The map of errors beside true errors."""
+    found = stated(surrogate)
+    rank = f"rank correlation with true errors {found['rank_correlation']:.3f}"
+    return f"{name}, stated bound", rank, f"exact, {found['queries']:,} queries", f"covers {found['covered']:.1%}"
+
+
+def _five_parameters() -> Row:
+    plane, box = (
+        Region.plane((0, 1, 0), (0, 0, 1)),
+        dict(width=(1, 3), Jab=(4, 8), Jc=(2.5, 6), Dx=(0.1, 1), Dy=(0.02, 0.5)),
+    )
+    learnt = train(exact(load_model("luvo3")), Recipe(), (0, 50), plane, minutes=9.5, free=["width"], bounds=box)
+    facts = json.loads(learnt.provenance)
+    held = facts["held_out"]
+    r = f"r median {held['r_median']:.5f}, least {held['r_min']:.5f}"
+    cost = f"{facts['cost']['seconds']:.0f} s"
+    return "luvo3, five parameters, in a plane", r, f"exact, {held['spectra']} held-out sets", cost
 
 
 def published_rows() -> Iterator[Callable[[], Row]]:

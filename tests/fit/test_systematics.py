@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 import scipp as sc
 
+from insiren.data.legs import LEG_OF
 from insiren.data.spectrum import image
 from insiren.errors import FitError
 from insiren.fit.optimise import fit
-from insiren.fit.systematics import systematics
+from insiren.fit.systematics import STRUCTURE, systematics
 from insiren.forward import Parameter, Points, forward
 
 HKL = np.stack([np.linspace(0, 1, 24), np.zeros(24), np.zeros(24)], axis=1)
@@ -83,7 +84,12 @@ def test_where_nothing_is_wrong_the_systematic_error_is_no_larger_than_a_few_sta
     assert 0 < found.systematics.total["A"] < 3 * found.errors["A"]
     total = found.total_errors["A"]
     assert total == pytest.approx(np.hypot(found.errors["A"], found.systematics.total["A"]))
-    squares = sum(one["A"] ** 2 for one in found.systematics.by_kind.values())
+    misfit = ("ω range", "Q range", "data sets", STRUCTURE)
+    by_kind = {kind: one["A"] for kind, one in found.systematics.by_kind.items()}
+    assert set(misfit) < set(by_kind)
+    squares = (
+        sum(x**2 for kind, x in by_kind.items() if kind not in misfit) + max(by_kind[kind] for kind in misfit) ** 2
+    )
     assert found.systematics.total["A"] == pytest.approx(np.sqrt(squares))
     assert found.to_dict()["parameters"]["A"]["total_error"] == total
     assert "systematic" not in found.to_dict()["parameters"]["width"]
@@ -102,6 +108,17 @@ def test_two_measurements_that_disagree_widen_the_error_to_their_distance():
     assert found.errors["A"] < 0.2 * delta
     expected = np.sqrt(delta**2 - found.errors["A"] ** 2)
     assert found.systematics.by_kind["data sets"]["A"] == pytest.approx(expected, rel=0.15)
+
+
+def test_the_legs_of_a_path_are_fitted_together():
+    """Two legs of one path and another data set: the first two are one part of the data."""
+    data = [data_set(name, 11.0, n) for n, name in enumerate(("one-1", "one-2", "two"))]
+    for leg in data[:2]:
+        leg.coords[LEG_OF] = sc.scalar("one")
+    found = systematics(fit(THEORY, data, starts=1), data)
+    assert [r.what for r in found.systematics.rows if r.kind == "data sets"] == ["one alone", "two alone"]
+    both = fit(THEORY, data[:2], starts=1)
+    assert row(found, "one alone").values["A"] == pytest.approx(both.values["A"], abs=0.01 * both.errors["A"])
 
 
 def test_a_part_that_does_not_hold_a_parameter_adds_nothing():

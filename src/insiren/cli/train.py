@@ -39,7 +39,7 @@ class Wishes(NamedTuple):
     steps: int | None
     omega: str | None
     region: list[str]
-    path: str | None
+    path: list[str]
     plane: str | None
     around: float | None
     free: list[str]
@@ -97,8 +97,11 @@ def train(
         typer.Option("--region", metavar="h=LO:HI", help="A volume: the range of an axis; by default the whole zone."),
     ] = [],  # noqa: B006
     path: Annotated[
-        str | None, typer.Option("--path", help='A tube around a path: a route of the model, or points as "P M 1,0,0".')
-    ] = None,
+        list[str],
+        typer.Option(
+            "--path", help='A tube around a path: a route of the model, or points as "P M 1,0,0". May repeat.'
+        ),
+    ] = [],  # noqa: B006
     plane: Annotated[
         str | None,
         typer.Option("--plane", metavar='"U V [O]"', help='A slab around O ± U ± V: directions, as "1,1,0 0,0,1".'),
@@ -132,7 +135,7 @@ def train(
 
     Example: `insiren train la2nio4 --out la2nio4.insiren --minutes 5`
 
-    Around a path: `insiren train la2nio4 --path path1 --around 0.05 --bound J=25:35 --out path.insiren`
+    Around paths: `insiren train la2nio4 --path path1 --path path2 --around 0.005 --guide 3 --out paths.insiren`
 
     In a plane: `insiren train luvo3 --plane "0,1,0 0,0,1" --free width --out plane.insiren`
 
@@ -280,10 +283,10 @@ def _region(wishes: Wishes, model: Any) -> Any:
 
     if sum(x not in (None, []) for x in (wishes.region, wishes.path, wishes.plane)) > 1:
         raise UsageError("Give one of --region, --path and --plane.")
-    if wishes.path is None and wishes.plane is None and wishes.around is not None:
+    if not wishes.path and wishes.plane is None and wishes.around is not None:
         raise UsageError("--around is the distance around --path or --plane.")
     around = AROUND if wishes.around is None else wishes.around
-    if wishes.path is not None:
+    if wishes.path:
         return Region.path(model, wishes.path, around)
     if wishes.plane is not None:
         words = wishes.plane.split()

@@ -17,6 +17,7 @@ from insiren.data.bins import bin_coords, bins_of
 from insiren.data.spectrum import is_image, place_of
 from insiren.errors import DataError
 
+LEG_OF = "leg_of"  # coordinate of a leg: the name of its path
 _STRAIGHT = 0.99  # cosine between steps of one leg
 _FLAT = 1e-6  # of the longest extent: what lies less beside a plane lies in it
 _HKL = ("h", "k", "l")
@@ -62,6 +63,7 @@ def legs(data: sc.DataArray, tube: float, reciprocal: Float[np.ndarray, "3 3"]) 
         edge = tube * across @ np.linalg.inv(reciprocal)
         leg = data["Q", which[0] : which[-1] + 1].copy()
         leg.name = f"{data.name}-{len(found) + 1}"
+        leg.coords[LEG_OF] = sc.scalar(data.name)
         for name, coord in bin_coords(bins._replace(hkl=(tuple(edge.tolist()),))).items():
             leg.coords[name] = coord
         found.append(leg)

@@ -16,7 +16,9 @@ answer runs to.
 Structure that the model leaves in the data makes the answer scatter by more than its standard error σ, by √(H⁻¹KH⁻¹)
 (`scatter`); what that exceeds σ by, in quadrature, is one more kind. It has no variant.
 
-The total systematic error is the square root of the sum of the squares over the kinds.
+Parts of the data and structure ask the same thing in several ways, by how much the misfit of the model widens σ: of
+them the largest counts, for their sum would count one misfit several times. The total systematic error is the square
+root of the sum of its square and the squares over the choices.
 
 Source: scale factor S: Particle Data Group, Review of Particle Physics, Introduction, section 5.2.2;
 likelihood ratio: Wilks, Ann. Math. Statist. 9, 60 (1938).
@@ -42,7 +44,8 @@ from insiren.fit.variants import Variant, all_variants
 RULE = (
     "Choices: half the spread of the answer and its variants, kind by kind. Parts of the data: σ √(S² − 1), S² the "
     "gain in χ²/noise when the parts are fitted apart, over its degrees of freedom. Structure that is left: by how "
-    "much √(H⁻¹KH⁻¹) exceeds σ. Kinds add in quadrature."
+    "much √(H⁻¹KH⁻¹) exceeds σ. These see one misfit in several ways: the largest of them, and the choices, add in "
+    "quadrature."
 )
 STRUCTURE = "structure left in the data"
 _TOLD = 0.01  # of a standard error: smaller shifts are zero
@@ -137,13 +140,20 @@ def systematics(
             skipped.append(f"{variant.what}: {error}")
     progress("systematics", 1.0)
     by_kind = {kind: _of_kind(fit, [r for r in rows if r.kind == kind]) for kind in dict.fromkeys(r.kind for r in rows)}
+    misfit = {row.kind for row in rows if row.part} | {STRUCTURE}
     if fit.problem.widen == 1.0:  # robust weights already ask how the residuals are spread
         try:
             by_kind[STRUCTURE] = _of_structure(fit)
         except InsirenError as error:
             skipped.append(f"{STRUCTURE}: {error}")
-    total = {name: float(np.sqrt(sum(one[name] ** 2 for one in by_kind.values()))) for name in fit.names}
+    total = {name: _total({kind: one[name] for kind, one in by_kind.items()}, misfit) for name in fit.names}
     return dataclasses.replace(fit, systematics=Systematics(tuple(rows), by_kind, total, tuple(skipped)))
+
+
+def _total(by_kind: dict[str, float], misfit: set[str]) -> float:
+    """The choices and the largest of the kinds that see the misfit of the model, in quadrature."""
+    choices = [x for kind, x in by_kind.items() if kind not in misfit]
+    return float(np.linalg.norm([*choices, max((x for kind, x in by_kind.items() if kind in misfit), default=0.0)]))
 
 
 def _of_structure(fit: Fit) -> dict[str, float]:

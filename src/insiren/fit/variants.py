@@ -9,6 +9,7 @@ import numpy as np
 import scipp as sc
 
 from insiren.data.background import savgol_background, smooth_basis
+from insiren.data.legs import LEG_OF
 from insiren.data.spectrum import Measured, measured
 from insiren.errors import FitError, InsirenError
 from insiren.fit.objective import Target, reweighted, target
@@ -59,7 +60,7 @@ def all_variants(fit: Fit, data: list[sc.DataArray]) -> tuple[list[Variant], lis
         lambda: _widths(fit),
         lambda: _quadrature(fit),
         lambda: _halves(fit),
-        lambda: _sets(fit),
+        lambda: _sets(fit, data),
     ]
     for maker in makers:
         try:
@@ -203,14 +204,15 @@ def _halves(fit: Fit) -> Iterator[Variant]:
         yield from _part(fit, "Q range", f"{word} half of Q alone", keep)
 
 
-def _sets(fit: Fit) -> Iterator[Variant]:
-    """Each data set alone, and all lists of peaks."""
+def _sets(fit: Fit, data: list[sc.DataArray]) -> Iterator[Variant]:
+    """Each data set alone, the legs of a path together, and all lists of peaks."""
     joint = isinstance(fit.problem, JointProblem)
-    if len(fit.maps) + joint < 2:
+    sources = [str(one.coords[LEG_OF].value) if LEG_OF in one.coords else one.name for one in data]
+    if len(set(sources)) + joint < 2:
         return
-    for n, one in enumerate(fit.maps):
-        keep = [np.full(len(m.used), k == n) for k, m in enumerate(_maps(fit))]
-        yield from _part(fit, "data sets", f"{one.measured.name} alone", keep)
+    for source in dict.fromkeys(sources):
+        keep = [np.full(len(m.used), of == source) for of, m in zip(sources, _maps(fit), strict=True)]
+        yield from _part(fit, "data sets", f"{source} alone", keep)
     if isinstance(fit.problem, JointProblem):
         yield Variant("data sets", "lists of peaks alone", fit.problem.peaks, [], part=True)
 

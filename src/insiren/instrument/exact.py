@@ -22,6 +22,7 @@ from insiren.instrument.kinematics import kf_over_ki
 from insiren.instrument.lineshape import omega_bose
 from insiren.instrument.profile import profile, thermal_energy, view_sum
 from insiren.instrument.resolution import (
+    Moved,
     energy_resolution,
     legendre,
     own_neighbours,
@@ -174,10 +175,15 @@ class Exact(Forward):
         )
 
     def rows(
-        self, params: Parameters, place: Float[Array, "q 3"], omega: Float[Array, "q w"], bins: Bins = POINT
+        self,
+        params: Parameters,
+        place: Float[Array, "q 3"],
+        omega: Float[Array, "q w"],
+        bins: Bins = POINT,
+        moved: Moved | None = None,
     ) -> Float[Array, "q w"]:
-        """S(Q, ω) at wavevectors (q, 3) in r.l.u., each with its own energies in meV."""
-        return self._seen(params, place, omega, self.lines(params, place, bins), bins.omega)
+        """S(Q, ω) at wavevectors (q, 3) in r.l.u., each with its own energies in meV; `moved` moves their nodes."""
+        return self._seen(params, place, omega, self.lines(params, place, bins, moved), bins.omega)
 
     def _seen(self, params: Parameters, place: Array, omega: Array, lines: Any, omega_bin: float) -> Array:
         over = integral(self.model)
@@ -210,19 +216,22 @@ class Exact(Forward):
         bins = (self.bin_nodes * self.refine) ** len(points.bins.hkl)
         return self._own ** len(self.model.instrument.q_axes) * views * bins
 
-    def lines(self, params: Parameters, place: Float[Array, "q 3"], bins: Bins = POINT) -> Lines:
+    def lines(
+        self, params: Parameters, place: Float[Array, "q 3"], bins: Bins = POINT, moved: Moved | None = None
+    ) -> Lines:
         """The lines seen at each wavevector, from nodes of its own.
 
         Args:
             params: every parameter by name.
             place: wavevectors in r.l.u.
             bins: over which to average in Q.
+            moved: how the nodes of the Q broadening are turned and shifted.
 
         Returns:
             Energy (meV), weight and FWHM (meV), each of shape (q, v, l), where v numbers the views
             of an average over a range of Q and l the lines.
         """
-        grid, weight = self._around(params, place, bins)  # (q, b, …, 3)
+        grid, weight = self._around(params, place, bins, moved)  # (q, b, …, 3)
         over = integral(self.model)
         E, I = in_chunks(lambda Q: self.views(params, Q, over), _CHUNK, grid.reshape(-1, 3))
         shape = (*grid.shape[:-1], -1)
@@ -239,11 +248,11 @@ class Exact(Forward):
             for x in (E, I, fwhm)
         )
 
-    def _around(self, params: Parameters, place: Array, bins: Bins) -> tuple[Array, Array]:
+    def _around(self, params: Parameters, place: Array, bins: Bins, moved: Moved | None) -> tuple[Array, Array]:
         """Nodes around each place in r.l.u., (q, b, …, 3), and their weights, (b, …)."""
         axes = self.model.instrument.q_axes
         across, share = legendre(bins.hkl, self.bin_nodes * self.refine)
-        offsets, weight = q_quadrature(axes, self._own)
+        offsets, weight = q_quadrature(axes, self._own, moved)
         shape = [self._own] * len(axes)
         nodes = place[:, None, None] + across[:, None] + jnp.asarray(params["q_fwhm"]) * offsets
         whole = (share[:, None] * weight).reshape(-1, *shape)

@@ -8,10 +8,12 @@ import functools
 import tomllib
 from collections.abc import Iterable, Iterator
 from importlib import resources
+from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 from numpy.typing import ArrayLike
 
 from insiren.errors import ModelError
@@ -90,7 +92,28 @@ def gaussian(
     return rate / np.sqrt(2 * np.pi) * jnp.exp(-0.5 * ((omega - energy) * rate) ** 2)
 
 
-def q_quadrature(axes: tuple[tuple[float, float, float], ...], nodes: int) -> tuple[np.ndarray, np.ndarray]:
+class Moved(NamedTuple):
+    """How a grid of nodes is turned and shifted: at random, so that what it misses averages out over many.
+
+    Attributes:
+        turn: a rotation of the axes, shape (a, a).
+        shift: in steps along each axis, shape (a,).
+    """
+
+    turn: Float[Array, "a a"]
+    shift: Float[Array, " a"]
+
+    @classmethod
+    def random(cls, key: PRNGKeyArray, axes: int) -> Moved:
+        """Any rotation, and any shift of up to half a step."""
+        turning, shifting = jax.random.split(key)
+        turn, _ = jnp.linalg.qr(jax.random.normal(turning, (axes, axes), float))
+        return cls(turn, jax.random.uniform(shifting, (axes,), float, -0.5, 0.5))
+
+
+def q_quadrature(
+    axes: tuple[tuple[float, float, float], ...], nodes: int, moved: Moved | None = None
+) -> tuple[Float[Array, "m 3"], Float[Array, " m"]]:
     """Nodes and weights of an isotropic Gaussian over the given axes, for a FWHM of 1.
 
     The nodes form an even grid with the centre between them. Each stands for a patch, a Gaussian of
@@ -100,18 +123,23 @@ def q_quadrature(axes: tuple[tuple[float, float, float], ...], nodes: int) -> tu
     Args:
         axes: directions in r.l.u. along which Q is broadened.
         nodes: along each axis; 1 is the centre alone.
+        moved: turns and shifts the grid; the width stays, the mean only on average over shifts.
 
     Returns:
         Offsets in r.l.u., shape (m, 3), the last axis fastest, and weights that sum to 1, shape (m,).
     """
     if nodes == 1:
-        return np.zeros((1, 3)), np.ones(1)
+        return jnp.zeros((1, 3)), jnp.ones(1)
     x = np.linspace(-1, 1, nodes) * (_NEAREST_EDGE + _EDGE_PER_NODE * nodes)  # standard deviations of the nodes
-    weight = np.exp(-0.5 * x**2)
-    mesh = np.stack(np.meshgrid(*[x] * len(axes), indexing="ij"), -1).reshape(-1, len(axes))
-    product = np.prod(np.stack(np.meshgrid(*[weight / weight.sum()] * len(axes), indexing="ij"), -1), -1).reshape(-1)
-    spread = np.sqrt(np.sum(x**2 * weight) / weight.sum() + (PATCH * (x[1] - x[0])) ** 2)
-    return mesh @ np.array(axes) / spread / FWHM_PER_SIGMA, product
+    step, count = x[1] - x[0], len(axes)
+    mesh = jnp.asarray(np.stack(np.meshgrid(*[x] * count, indexing="ij"), -1).reshape(-1, count))
+    if moved is not None:
+        mesh = mesh + step * moved.shift
+    weight = jnp.exp(-0.5 * jnp.sum(mesh**2, -1))
+    weight = weight / jnp.sum(weight)
+    spread = jnp.sqrt(jnp.sum(mesh**2 * weight[:, None], 0) + (PATCH * step) ** 2)
+    along = mesh / spread if moved is None else mesh / spread @ moved.turn
+    return along @ jnp.asarray(axes, float) / FWHM_PER_SIGMA, weight
 
 
 def legendre(edges: ArrayLike, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -21,9 +21,10 @@ class Accuracy:
 
     Attributes:
         r: Pearson correlation of log(1 + c S), shape (n,).
-        ridge_bias: mean shift of the brightest energy of a wavevector, meV, shape (n,).
+        ridge_bias: median over wavevectors of the shift of the brightest energy, meV, shape (n,).
         ridge_spread: half of the range that holds the middle 68 % of the shifts, meV, shape (n,). Where two
-            maxima rival, near a zone centre, a shift jumps between them; a standard deviation would show that alone.
+            maxima rival, near a zone centre, a shift jumps between them; mean and standard deviation would show that
+            alone.
     """
 
     r: np.ndarray
@@ -39,6 +40,7 @@ def accuracy(
     seed: int = 0,
     held: Mapping[str, float] | None = None,
     scale: float | None = None,
+    refine: int = 1,
 ) -> Accuracy:
     """Surrogate against simulator for random stable parameters.
 
@@ -50,6 +52,7 @@ def accuracy(
         seed: of the parameters.
         held: inputs that keep a value.
         scale: c of the logarithm; by default the surrogate's own.
+        refine: factor on the nodes of the simulator.
 
     Raises:
         SurrogateError: it has no simulator.
@@ -57,6 +60,7 @@ def accuracy(
     simulator = surrogate.simulator
     if simulator is None:
         raise SurrogateError("This surrogate learnt from spectra alone: there is no simulator to compare it with.")
+    simulator = dataclasses.replace(simulator, refine=refine)
     rng, points, rows = np.random.default_rng(seed), Points.table(hkl, omega), []
     prepared = None
     while len(rows) < sets:
@@ -80,14 +84,14 @@ def _spectrum(forward, params: dict[str, Array], points: Points) -> Array:
 
 
 def _ridge_shift(exact: np.ndarray, learnt: np.ndarray, omega: np.ndarray) -> tuple[float, float]:
-    """Mean and spread of the shift of the ridge; only wavevectors whose ridge lies within the energies."""
+    """Median and spread of the shift of the ridge; only wavevectors whose ridge lies within the energies."""
     one, other = _ridge(exact, omega), _ridge(learnt, omega)
     inside = np.isfinite(one) & np.isfinite(other)
     if not inside.any():
         return np.nan, np.nan
     shift = other[inside] - one[inside]
     low, high = np.percentile(shift, [16, 84])
-    return float(np.mean(shift)), float((high - low) / 2)
+    return float(np.median(shift)), float((high - low) / 2)
 
 
 def _ridge(S: np.ndarray, omega: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from insiren.instrument.exact import Exact
-from insiren.instrument.resolution import FWHM_PER_SIGMA
+from insiren.instrument.resolution import FWHM_PER_SIGMA, Moved
 from insiren.simulate.chunks import in_chunks
 from insiren.surrogate.domain import Domain
 from insiren.surrogate.siren import as_input
@@ -39,7 +39,7 @@ def draw(
         key: of the random numbers.
         guide: a cheaper simulator, whose log(1 + c S) is the last input; or None.
     """
-    keys = jax.random.split(key, 6)
+    keys = jax.random.split(key, 7)
     corners = np.array([[p.min, p.max] for p in domain.inputs]).T
     theta = corners[0] + (corners[1] - corners[0]) * jax.random.uniform(keys[0], (many, len(domain.inputs)), float)
     fixed = {name: jnp.asarray(value) for name, value in domain.fixed}
@@ -49,23 +49,26 @@ def draw(
     hkl = domain.draw(keys[2], many)
     folded = domain.fold(hkl)
 
-    def one(row: Array, Q: Array, chance: Array, spread: Array, uniform: Array) -> tuple[Array, ...]:
+    def one(row: Array, Q: Array, chance: Array, spread: Array, uniform: Array, key: Array) -> tuple[Array, ...]:
         params = named(row)
-        E, _, fwhm = (x[0].reshape(-1) for x in exact.lines(params, Q[None]))
+        moved = Moved.random(key, len(exact.model.instrument.q_axes)) if exact.own_nodes > 1 else None
+        E, _, fwhm = (x[0].reshape(-1) for x in exact.lines(params, Q[None], moved=moved))
         line = jnp.floor(chance * len(E)).astype(int)
         near = E[line] + _RIDGE * fwhm[line] / FWHM_PER_SIGMA * spread
         span = domain.omega[0] + (domain.omega[1] - domain.omega[0]) * uniform
         inside = (near > domain.omega[0]) & (near < domain.omega[1])
         energies = jnp.where((jnp.arange(ENERGIES) < ENERGIES // 2) & inside, near, span)
-        label, *guess = (
-            jnp.log1p(scale * one.rows(params, Q[None], energies[None])[0]) for one in (exact, guide) if one is not None
-        )
-        return energies, label, *guess
+        label = jnp.log1p(scale * exact.rows(params, Q[None], energies[None], moved=moved)[0])
+        if guide is None:
+            return energies, label
+        return energies, label, jnp.log1p(scale * guide.rows(params, Q[None], energies[None])[0])
 
     chance = jax.random.uniform(keys[3], (many, ENERGIES), float)
     spread = jax.random.normal(keys[4], (many, ENERGIES), float)
     uniform = jax.random.uniform(keys[5], (many, ENERGIES), float)
-    energies, labels, *guess = in_chunks(jax.vmap(one), 16, theta, hkl, chance, spread, uniform)
+    energies, labels, *guess = in_chunks(
+        jax.vmap(one), 16, theta, hkl, chance, spread, uniform, jax.random.split(keys[6], many)
+    )
     wide = lambda x: jnp.broadcast_to(x[:, None], (many, ENERGIES, x.shape[1]))  # noqa: E731
     inputs = domain.scaled(wide(folded), energies, wide(theta))
     inputs = jnp.concatenate([inputs, *(as_input(one)[..., None] for one in guess)], -1)

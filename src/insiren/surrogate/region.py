@@ -36,17 +36,19 @@ class Region:
     around: float = AROUND
 
     @classmethod
-    def path(cls, model: Model, text: str, around: float = AROUND) -> Region:
-        """A tube around a path.
+    def path(cls, model: Model, text: str | Sequence[str], around: float = AROUND) -> Region:
+        """A tube around a path, or around several.
 
         Args:
             model: whose named points and routes the path may use.
-            text: a named route, or points separated by spaces, as "P M 1,0,0".
+            text: a named route, or points separated by spaces, as "P M 1,0,0"; or several of these.
             around: radius in r.l.u.
         """
-        hkl, marks = route(model, text)
-        corners = [hkl[at] for at, _ in marks]
-        segments = [(_vector(a), (_vector(b - a),)) for a, b in itertools.pairwise(corners)]
+        segments = []
+        for one in [text] if isinstance(text, str) else text:
+            hkl, marks = route(model, one)
+            corners = [hkl[at] for at, _ in marks]
+            segments += [(_vector(a), (_vector(b - a),)) for a, b in itertools.pairwise(corners)]
         return cls(tuple(segments), _positive(around))
 
     @classmethod

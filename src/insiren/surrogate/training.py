@@ -39,6 +39,8 @@ from insiren.surrogate.trust import correlations, measured_errors, provenance
 
 TYPICAL_PEAK = 10.0  # c puts the median peak of log(1 + c S) at log(11): ridges and flanks both count
 _DRAW = 4096  # (Q, parameters) simulated at once
+_DISTINCT = 0.25  # of the pool at the start, where time for steps matters more than other spectra
+_NODES = 24  # of a label along each axis of the Q broadening
 STRIDE = 1000  # steps between two renewals of a part of the pool
 _HELD_OUT_Q = 60  # wavevectors, and
 _HELD_OUT_SETS = 40  # parameter sets, of the held-out correlation
@@ -178,7 +180,10 @@ class Learner:
     def labels(self, key: PRNGKeyArray) -> Labels:
         """Fresh inputs and labels, see `draw`."""
         simulator = self.exact.given(dict(self.domain.fixed))
-        return draw(simulator, self.domain, self.scale, _DRAW, key, guide_of(simulator, self.guide_nodes))
+        guide = guide_of(simulator, self.guide_nodes)
+        if simulator.own_nodes > 1:
+            simulator = dataclasses.replace(simulator, own_nodes=max(_NODES, simulator.own_nodes))
+        return draw(simulator, self.domain, self.scale, _DRAW, key, guide)
 
     @property
     def guide_nodes(self) -> int:
@@ -186,12 +191,14 @@ class Learner:
         return self.recipe.guide if self.exact.given(dict(self.domain.fixed)).own_nodes > self.recipe.guide else 0
 
     def start(self) -> State:
-        """Fresh weights and a full pool."""
+        """Fresh weights, and a pool of which a part is drawn and repeated: renewals soon fill it."""
         key, weights, draws = jax.random.split(jax.random.key(self.recipe.seed), 3)
         inputs, guided = len(self.domain.lower), self.guide_nodes > 0
         net = siren(inputs, self.recipe.width, self.recipe.layers, weights, guided=guided)
-        parts = [self.labels(k) for k in jax.random.split(draws, -(-self.recipe.pool // _DRAW))]
-        pool = tuple(jnp.concatenate(column)[: self.recipe.pool] for column in zip(*parts, strict=True))
+        some = max(1, round(self.recipe.pool * _DISTINCT / _DRAW))
+        parts = [self.labels(k) for k in jax.random.split(draws, some)]
+        rows = np.arange(self.recipe.pool) % (some * _DRAW)
+        pool = tuple(jnp.concatenate(column)[rows] for column in zip(*parts, strict=True))
         return State(net, decayed_optimiser(self.recipe).init(net), pool, jnp.zeros((), int), key, jnp.zeros((), float))
 
     def advance(self, state: State, count: int, share: float) -> State:
