@@ -130,7 +130,7 @@ def accuracy_rows() -> Iterator[Callable[[], Row]]:
 
             def row(network=network, q_fwhm=q_fwhm, name=name) -> Row:
                 found = on_paths(network, q_fwhm)
-                bias, spread = np.nanmean(found.ridge_bias), np.nanmedian(found.ridge_spread)
+                bias, spread = np.nanmedian(found.ridge_bias), np.nanmedian(found.ridge_spread)
                 r = f"r median {np.median(found.r):.5f}, least {np.min(found.r):.5f}"
                 return (
                     f"{name} at q_fwhm {q_fwhm}",

@@ -41,7 +41,7 @@ Row = tuple[str, str, str, str]
 def _row(name: str, surrogate: Surrogate, q_fwhm: float, cost: str, where: Callable[..., Accuracy] = on_paths) -> Row:
     found = where(surrogate, q_fwhm)
     r = f"r median {np.median(found.r):.5f}, least {np.min(found.r):.5f}"
-    bias, spread = np.nanmean(found.ridge_bias), np.nanmedian(found.ridge_spread)
+    bias, spread = np.nanmedian(found.ridge_bias), np.nanmedian(found.ridge_spread)
     return name, r, f"exact, q_fwhm {q_fwhm:g}, 200 sets{cost}", f"ridge {bias:+.3f} ± {spread:.3f} meV"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import systems
 from insiren.errors import ModelError
 from insiren.instrument.resolution import (
     PATCH,
+    Moved,
     energy_resolution,
     gaussian,
     instruments,
@@ -83,6 +85,27 @@ def test_nodes_and_patches_together_have_the_width_that_was_asked():
     np.testing.assert_allclose(
         np.einsum("m,ma,mb->ab", weight, offsets, offsets), np.diag([sigma2, sigma2, 0]), atol=1e-12
     )
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_moved_nodes_keep_the_width_and_what_they_miss_averages_out(axes):
+    """A wave that a grid of so few nodes cannot integrate is integrated by the mean over many."""
+    along, nodes = np.eye(3)[:axes], 5
+    move = jax.vmap(lambda key: q_quadrature(tuple(map(tuple, along)), nodes, Moved.random(key, axes)))
+    offsets, weight = move(jax.random.split(jax.random.key(0), 4000))
+    np.testing.assert_allclose(weight.sum(1), 1.0, rtol=1e-12)
+    step = 2 * (2.4 + 0.05 * nodes) / (nodes - 1)
+    spread = np.sqrt(1 + (PATCH * step) ** 2)  # nearly: that of the nodes alone is 1 standard deviation
+    node_sigma = 1 / np.sqrt(8 * np.log(2)) / spread
+    second = np.einsum("nm,nma,nmb->ab", weight, offsets, offsets) / len(weight)
+    np.testing.assert_allclose(second[:axes, :axes], node_sigma**2 * np.eye(axes), rtol=0.05, atol=0.03 * node_sigma**2)
+    assert not second[axes:].any()
+    k = 6.0 / node_sigma / step  # a node sees nearly every period of the wave once
+    waves = np.sum(weight * np.cos(k * offsets[..., 0]), 1)
+    expected = np.exp(-0.5 * (k * node_sigma) ** 2)
+    straight, its = (np.asarray(x) for x in q_quadrature(tuple(map(tuple, along)), nodes))
+    wrong = abs(np.sum(its * np.cos(k * straight[:, 0])) - expected)
+    assert abs(waves.mean() - expected) < 0.1 * wrong
 
 
 def test_a_steep_straight_ridge_comes_out_as_its_gaussian_from_few_nodes():

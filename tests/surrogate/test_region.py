@@ -35,6 +35,15 @@ def test_a_tube_holds_what_lies_within_its_radius_and_nothing_else(square):
     assert tube.holds(Q, (0, 1), NEVER, ONCE).tolist() == [True, True, False, True, False, True]
 
 
+def test_tubes_of_several_paths_are_one_region(square):
+    both = Region.path(square, ("M X", "P M"), 0.05)
+    one, other = (Region.path(square, text, 0.05) for text in ("M X", "P M"))
+    Q = np.random.default_rng(0).uniform(0, 1, (500, 2))
+    either = one.holds(Q, (0, 1), NEVER, ONCE) | other.holds(Q, (0, 1), NEVER, ONCE)
+    assert 0 < either.sum() < 500
+    assert both.holds(Q, (0, 1), NEVER, ONCE).tolist() == either.tolist()
+
+
 def test_a_slab_holds_a_plane_of_any_direction():
     slab = Region.plane((1, 1, 0), (0, 0, 1), (0, 0, 0.5), 0.02)
     Q = np.array([[0.3, 0.3, 0.1], [0.31, 0.29, -0.4], [0.4, 0.3, 0.1], [1.1, 1.1, 0], [0.2, 0.2, 1.6]])

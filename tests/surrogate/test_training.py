@@ -12,6 +12,7 @@ from insiren.errors import SurrogateError
 from insiren.forward import Points
 from insiren.instrument.exact import exact
 from insiren.model.spec import Model
+from insiren.surrogate.inputs import chosen_inputs
 from insiren.surrogate.training import Learner, Recipe, decayed_optimiser
 
 
@@ -31,12 +32,25 @@ def test_labels_are_the_simulator_at_the_inputs(learner, labels, simulator):
     def expected(Q, energies, theta):
         params = dict(domain.fixed) | {p.name: theta[n] for n, p in enumerate(domain.inputs)}
         hkl = jnp.zeros((1, 3)).at[0, jnp.array(domain.axes)].set(Q)
-        return jnp.log1p(learner.scale * simulator.spectrum(params, Points.table(hkl, energies)))
+        return jnp.log1p(learner.scale * fine.spectrum(params, Points.table(hkl, energies)))
 
-    few = slice(0, 48)
+    fine = dataclasses.replace(simulator, own_nodes=64)
+    few = slice(0, 96)
     found = expected(*map(jnp.asarray, (inputs[few, 0, :2], inputs[few, :, 2], inputs[few, 0, 3:])))
-    np.testing.assert_allclose(y[few], found, atol=1e-4)
+    off = y[few] - np.asarray(found)  # labels have fewer nodes, moved at random: errors are rare and have no sign
+    assert np.quantile(np.abs(off), 0.8) < 2e-3 and abs(np.mean(off)) < 2e-3
     assert np.std(y[few]) > 0.3  # ridges and flanks both
+
+
+def test_labels_without_an_average_are_exact(simulator):
+    inputs = chosen_inputs(simulator.parameters, fixed={"q_fwhm": 0.0})
+    sharp = Learner.of(simulator, Recipe(steps=1), None, None, inputs)
+    x, y = (np.asarray(a, float)[:40] for a in sharp.labels(jax.random.key(7)))
+    at = sharp.domain.lower + (x + 1) / 2 * (sharp.domain.upper - sharp.domain.lower)
+    for row, label in zip(at, y, strict=True):
+        params = {"q_fwhm": 0.0} | {p.name: row[0, 3 + n] for n, p in enumerate(sharp.domain.inputs)}
+        S = simulator(params, Points.table([[*row[0, :2], 0.0]], row[:, 2]))
+        np.testing.assert_allclose(label, np.log1p(sharp.scale * np.asarray(S)), atol=1e-3)  # single precision inputs
 
 
 def test_inputs_fill_the_domain_and_stay_in_it(labels):
