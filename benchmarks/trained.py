@@ -53,7 +53,7 @@ def minutes_rows() -> Iterator[Callable[[], Row]]:
         made: list[Surrogate] = []
 
         def learnt(made=made, region=region, minutes=minutes) -> Surrogate:
-            made[:] = made or [train(simulator, Recipe(guide=3), region=region, minutes=minutes)]
+            made[:] = made or [train(simulator, Recipe(guide=4), (0.0, 200.0), region, minutes=minutes)]
             return made[0]
 
         places = {"paths": on_paths} | ({"plane": over_plane} if region is None else {})

@@ -12,8 +12,8 @@ from insiren.data.spectrum import Measured
 from insiren.fit.choice import Choice
 from insiren.fit.identify import identify
 from insiren.fit.mistakes import shifts_of_mistakes
-from insiren.fit.objective import Kind, deviance, nuisance, profile
-from insiren.fit.polish import polished
+from insiren.fit.objective import deviance, nuisance, profile
+from insiren.fit.polish import Polished, polished
 from insiren.fit.problem import Problem
 from insiren.fit.result import Fit, Map
 
@@ -41,16 +41,18 @@ def answer_at(
     problem.check(theta)
     width = choice.upper - choice.lower
     edge = (theta - choice.lower < _EDGE * width) | (choice.upper - theta < _EDGE * width)
-    residual, J = problem.jacobian(theta)
+    spectra = problem.spectra(theta)
+    pixels, peaks = problem.observed(problem.residual_of(spectra, theta))  # without the penalties of a background
     n_data = sum(int(m.used.sum()) for m in maps) + problem.n_peaks
     taken = 0.0 if kind == "pearson" else sum(nuisance(t) for t in problem.data)
     freedom = max(1.0, n_data - taken - int(np.sum(~edge)))
-    pixels, peaks = problem.observed(residual)  # without the penalties of a background
+    noise = (problem.widen * float(pixels @ pixels) + float(peaks @ peaks)) / freedom
+    noise = noise if kind == "pearson" else max(1.0, noise)
+    peer = polished(problem, theta, spectra, maps, noise)
+    J = problem.jacobian(theta)[1] if peer is None else peer.jacobian  # the exact one where there is one
     of_pixels, of_peaks = problem.observed(J)
-    square = problem.widen * float(pixels @ pixels) + float(peaks @ peaks)
-    covariance, noise = _covariance(J, edge, square, freedom, kind)
-    spectra = problem.spectra(theta)
-    check, of_surrogate = _checked(problem, theta, spectra, J, maps, covariance, noise)
+    covariance = noise * _inverse(J, edge)
+    check, of_surrogate = _checked(problem, theta, spectra, J, covariance, peer)
     covariance = covariance + of_surrogate
     models = [profile(S, t) for S, t in zip(spectra, problem.data, strict=True)]
     misfit = float(pixels @ pixels)
@@ -84,9 +86,8 @@ def _checked(
     theta: np.ndarray,
     spectra: tuple[jax.Array, ...],
     J: np.ndarray,
-    maps: list[Measured],
     covariance: np.ndarray,
-    noise: float,
+    peer: Polished | None,
 ) -> tuple[dict[str, Any] | None, np.ndarray]:
     """What is known of the error of a surrogate's answer, and what it adds to the covariance.
 
@@ -94,10 +95,9 @@ def _checked(
     parameters; elsewhere the errors that the surrogate states are carried over to the parameters.
     """
     sound = np.isfinite(np.diag(covariance))
-    check = polished(problem, theta, spectra, maps, noise)
-    if check is not None:
-        shift = np.where(sound, list(check["shift"].values()), 0.0)
-        return check, np.outer(shift, shift)
+    if peer is not None:
+        shift = np.where(sound, list(peer.facts["shift"].values()), 0.0)
+        return peer.facts, np.outer(shift, shift)
     predicted = shifts_of_mistakes(problem, theta, spectra, J, sound)
     if predicted is None:
         return None, np.zeros_like(covariance)
@@ -105,24 +105,22 @@ def _checked(
     return {"predicted": spread}, predicted
 
 
-def _covariance(J: np.ndarray, edge: np.ndarray, square: float, freedom: float, kind: Kind) -> tuple[np.ndarray, float]:
-    """Covariance of the free parameters, NaN for those at a bound or without effect, and the noise factor in it.
+def _inverse(J: np.ndarray, edge: np.ndarray) -> np.ndarray:
+    """The inverse of JᵀJ for the free parameters, NaN for those at a bound or without effect.
 
-    The inverse of JᵀJ, times the reduced χ² where that is above 1: a misfit larger than the
-    quoted σ must widen the error. The Pearson residual has no σ of its own, so there the
-    residual alone sets the noise. A combination of parameters that changes nothing gets a huge
-    variance, never none.
+    Times the reduced χ², where that is above 1, it is their covariance: a misfit larger than the quoted σ must
+    widen the error. The Pearson residual has no σ of its own, so there the residual alone sets the noise. A
+    combination of parameters that changes nothing gets a huge variance, never none.
     """
-    noise = square / freedom if kind == "pearson" else max(1.0, square / freedom)
-    covariance = np.full((len(edge), len(edge)), np.nan)
+    found = np.full((len(edge), len(edge)), np.nan)
     size = np.linalg.norm(J, axis=0)
     sound = ~edge & (size > 0)
     if sound.any():
         inside = J[:, sound] / size[sound]
         value, vector = np.linalg.eigh(inside.T @ inside)
         part = (vector / np.maximum(value, _BLIND * value[-1])) @ vector.T / np.outer(size[sound], size[sound])
-        covariance[np.ix_(sound, sound)] = noise * part
-    return covariance, noise
+        found[np.ix_(sound, sound)] = part
+    return found
 
 
 def _errors(choice: Choice, theta: np.ndarray, covariance: np.ndarray) -> dict[str, float | None]:

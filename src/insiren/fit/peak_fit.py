@@ -12,7 +12,7 @@ import scipy.optimize
 from scipy.stats import qmc
 
 from insiren.errors import FitError
-from insiren.fit.answer import _EDGE, _covariance, _errors
+from insiren.fit.answer import _EDGE, _errors, _inverse
 from insiren.fit.assignment import Rule
 from insiren.fit.identify import identify
 from insiren.fit.peaks import INSTRUMENT, JointProblem, PeakProblem, PeakSet, peak_problem, peak_set
@@ -278,7 +278,8 @@ def _answer(problem: PeakProblem, theta: np.ndarray, starts: tuple[int, int]) ->
     edge = (theta - choice.lower < _EDGE * width) | (choice.upper - theta < _EDGE * width)
     residual, J = problem.jacobian(theta)
     square, freedom = float(residual @ residual), max(1, len(residual) - int(np.sum(~edge)))
-    covariance, noise = _covariance(J, edge, square, freedom, "gaussian")
+    noise = max(1.0, square / freedom)
+    covariance = noise * _inverse(J, edge)
     units = {p.name: p.unit for p in choice.free}
     return PeakFit(
         parameters=choice.free,

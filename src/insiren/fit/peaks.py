@@ -199,8 +199,8 @@ class JointProblem(Problem):
     def objective(self, theta: np.ndarray) -> float:
         return super().objective(theta) + self.besides(theta)
 
-    def residual(self, theta: np.ndarray) -> np.ndarray:
-        return np.concatenate([super().residual(theta), self.peaks.residual(theta)])
+    def residual_of(self, spectra: tuple[Array, ...], theta: np.ndarray) -> np.ndarray:
+        return np.concatenate([super().residual_of(spectra, theta), self.peaks.residual(theta)])
 
     def jacobian(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         parts = (super().jacobian(theta), self.peaks.jacobian(theta))

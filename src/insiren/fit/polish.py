@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -17,9 +17,22 @@ _STEPS = 4  # of the exact simulator: the surrogate's answer is close, and each 
 _CLOSE = 0.1  # of a standard error, which no error bar shows
 
 
+class Polished(NamedTuple):
+    """The exact simulator's answer beside that of a surrogate.
+
+    Attributes:
+        facts: "exact" and "shift" by name, in the parameters' units, the objective of both simulators at the answer of
+            the surrogate, and of the exact one after the steps.
+        jacobian: of the exact residuals after the steps, shape (d, p).
+    """
+
+    facts: dict[str, Any]
+    jacobian: np.ndarray
+
+
 def polished(
     problem: Problem, theta: np.ndarray, spectra: tuple[jax.Array, ...], maps: list[Measured], noise: float
-) -> dict[str, Any] | None:
+) -> Polished | None:
     """The answer after a few steps of the exact simulator; None where the Forward stands for none,
     or it has no spectrum there.
 
@@ -31,10 +44,6 @@ def polished(
         spectra: of the data sets there.
         maps: the data sets, in the order of the problem's.
         noise: the factor on the covariance.
-
-    Returns:
-        "exact" and "shift" by name, in the parameters' units, the objective of both simulators at θ, and of the
-        exact one after the steps.
     """
     if all(one.exact is None for one in problem.sources):
         return None
@@ -50,10 +59,11 @@ def polished(
     found = settle(peer, theta, maps, noise=noise, steps=_STEPS, close=_CLOSE)
     if not np.isfinite(found.first):
         return None
-    return {
+    facts = {
         "exact": dict(zip(names, found.theta.tolist(), strict=True)),
         "shift": dict(zip(names, (found.theta - theta).tolist(), strict=True)),
         "objective_surrogate": problem.objective_of(spectra) + problem.besides(theta),
         "objective_exact": found.first,
         "objective_polished": found.objective,
     }
+    return Polished(facts, found.jacobian)

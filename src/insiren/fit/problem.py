@@ -131,7 +131,11 @@ class Problem(eqx.Module):
 
     def residual(self, theta: np.ndarray) -> np.ndarray:
         """The residual vector (d,) at θ: of pixels, then of penalties."""
-        return np.asarray(residual(self.kind, self.spectra(theta), self.data))
+        return self.residual_of(self.spectra(theta), theta)
+
+    def residual_of(self, spectra: tuple[Array, ...], theta: np.ndarray) -> np.ndarray:
+        """The same where the spectra at θ are known."""
+        return np.asarray(residual(self.kind, spectra, self.data))
 
     def jacobian(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The residual vector (d,) and its derivatives (d, p) at θ, by forward differentiation."""
