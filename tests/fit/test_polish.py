@@ -63,3 +63,18 @@ def test_the_error_of_a_surrogates_answer_holds_its_distance_from_the_exact_one(
     assert ours.errors["B"] == pytest.approx(np.hypot(exact.errors["B"], OFFSET), rel=0.03)
     assert ours.errors["A"] == pytest.approx(exact.errors["A"], rel=0.1)
     assert exact.surrogate_check is None
+
+
+class Stretched(Approximate):
+    """Right at the answer, but too quick to change: its own curvature would make the error of A a third too small."""
+
+    def spectrum(self, params, points):
+        return ridge({**params, "A": 11.0 + 1.5 * (params["A"] - 11.0)}, points)
+
+
+def test_the_error_is_that_of_the_exact_simulator_even_where_the_surrogates_slopes_are_wrong(answers):
+    exact = answers[1]
+    data = count(simulate(EXACT, {"A": 11.0, "B": 5.0}, Points.table(HKL, OMEGA)), 20_000, seed=0, background=0.05)
+    ours = fit(Stretched(), data, starts=1)
+    shift = ours.surrogate_check["shift"]["A"]
+    assert ours.errors["A"] == pytest.approx(np.hypot(exact.errors["A"], shift), rel=0.03)

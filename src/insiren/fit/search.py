@@ -34,7 +34,7 @@ _FINALISTS = 3  # minima of the rough problem that are refined on all pixels
 _CLOSE = 1.01  # where their objective is within this factor of the best
 _DOUBTFUL = 30.0  # or, of counts, their deviance within so much of the best: what gathering may have cost
 AGREE = 0.02  # of the width of a bound: closer counts as the same minimum
-_ROUGHLY = Settings(steps=40, move=1e-5, gain=1e-4)
+_ROUGHLY = Settings(steps=25, move=1e-5, gain=1e-4)  # what has not arrived by then is on its way elsewhere
 
 Progress = Callable[[str, float], None]  # (stage, fraction done)
 
