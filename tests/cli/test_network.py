@@ -110,7 +110,7 @@ def test_training_fitting_and_reporting_open_no_connection(guarded, measurement,
     commands = [
         ["fit", "la2nio4", str(measurement), *options, "--out", "out"],
         ["landscape", "la2nio4", str(measurement), "--x", "J", "--y", "Jp", "--fix", "q_fwhm=0", "--out", "map"],
-        ["train", "square-neel", "--steps", "1", "--out", "s.insiren"],
+        ["train", "square-neel", "--steps", "1", "--width", "8", "--out", "s.insiren"],
     ]
     said, told = guarded(COMMANDS.format(commands=commands))
     assert said.returncode == 0, said.stderr

@@ -230,11 +230,14 @@ def test_a_simulation_into_a_folder_that_is_not_there(refused):
         (("--out", "s.insiren", "--plane", "1,0,0"), "two directions"),
         (("--out", "s.insiren", "--plane", "1,0,0 0,y,0"), "'y' is not a number"),
         (("--out", "s.insiren", "--path", "P Q"), "Q"),
+        (("--out", "s.insiren", "--path", "P M", "--path", "P Q"), "Q"),
         (("--out", "s.insiren", "--free", "K"), "'K'"),
         (("--out", "s.insiren", "--bound", "J=35:25"), "LO must lie below HI"),
         (("--out", "s.insiren", "--bound", "width=0.5:2"), "is no input"),
         (("--out", "s.insiren", "--preset", "paper", "--free", "width"), "--fraction"),
         (("--out", "s.insiren", "--preset", "paper", "--guide", "3"), "--fraction"),
+        (("--out", "s.insiren", "--preset", "paper", "--width", "32"), "--fraction"),
+        (("--out", "s.insiren", "--width", "0"), "--width"),
     ],
 )
 def test_options_of_a_training_that_make_no_sense(refused, words, said):

@@ -47,6 +47,7 @@ class Wishes(NamedTuple):
     bound: list[str]
     ignore: str
     guide: int
+    width: int | None
     seed: int
 
     @property
@@ -125,6 +126,12 @@ def train(
             "--guide", min=0, max=12, help="Nodes of a coarse average over q_fwhm for the network to correct."
         ),
     ] = 0,
+    width: Annotated[
+        int | None,
+        typer.Option(
+            "--width", min=1, max=4096, help="Units of a sine layer: fewer are quicker to ask, more learn more."
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from OUT.checkpoint, which an interrupted training leaves.")
     ] = False,
@@ -135,7 +142,7 @@ def train(
 
     Example: `insiren train la2nio4 --out la2nio4.insiren --minutes 5`
 
-    Around paths: `insiren train la2nio4 --path path1 --path path2 --around 0.005 --guide 3 --out paths.insiren`
+    Around paths: `insiren train la2nio4 --path path1 --path path2 --around 0.005 --guide 4 --out paths.insiren`
 
     In a plane: `insiren train luvo3 --plane "0,1,0 0,0,1" --free width --out plane.insiren`
 
@@ -172,6 +179,7 @@ def train(
                 bound,
                 ignore,
                 guide,
+                width,
                 seed,
             )
         )
@@ -260,21 +268,26 @@ def _training(wishes: Wishes) -> Any:
     if wishes.preset == "paper":
         from insiren.surrogate.paper import Paper
 
-        if wishes.steps is not None or wishes.narrowed:
+        if wishes.steps is not None or wishes.width is not None or wishes.narrowed:
             raise UsageError(
-                "--preset paper fixes steps, energies, wavevectors and parameters; --fraction makes it shorter."
+                "--preset paper fixes steps, width, energies, wavevectors and parameters; --fraction makes it shorter."
             )
         return Paper(simulator, 1.0 if wishes.fraction is None else wishes.fraction, wishes.seed)
     from insiren.surrogate.inputs import chosen_inputs
-    from insiren.surrogate.training import Learner, Recipe
+    from insiren.surrogate.training import Learner
 
     span = None if wishes.omega is None else span_of(wishes.omega, "--omega")
     bounds = {name: span_of(text, f"--bound {name}") for name, text in pairs(wishes.bound, "--bound").items()}
     inputs = chosen_inputs(simulator.parameters, wishes.free, numbers(wishes.fix, "--fix"), bounds)
-    recipe = Recipe(seed=wishes.seed, guide=wishes.guide)
-    if wishes.steps is not None:
-        recipe = dataclasses.replace(recipe, steps=wishes.steps)
-    return Learner.of(simulator, recipe, span, _region(wishes, simulator.model), inputs)
+    return Learner.of(simulator, _recipe(wishes), span, _region(wishes, simulator.model), inputs)
+
+
+def _recipe(wishes: Wishes) -> Any:
+    from insiren.surrogate.training import Recipe
+
+    given = {"steps": wishes.steps, "width": wishes.width}
+    given = {name: x for name, x in given.items() if x is not None}
+    return dataclasses.replace(Recipe(seed=wishes.seed, guide=wishes.guide), **given)
 
 
 def _region(wishes: Wishes, model: Any) -> Any:
@@ -302,7 +315,6 @@ def _region(wishes: Wishes, model: Any) -> Any:
 def _from_spectra(wishes: Wishes) -> Any:
     from insiren.surrogate.samplefile import read_samples
     from insiren.surrogate.taught import Taught
-    from insiren.surrogate.training import Recipe
 
     if wishes.preset == "paper" or wishes.narrowed:
         raise UsageError(
@@ -311,5 +323,4 @@ def _from_spectra(wishes: Wishes) -> Any:
         )
     if set(wishes.ignore) - set("hkl"):
         raise UsageError(f"--ignore {wishes.ignore!r}: name axes among h, k and l, as in kl.")
-    recipe = Recipe(seed=wishes.seed) if wishes.steps is None else Recipe(steps=wishes.steps, seed=wishes.seed)
-    return Taught.of(read_samples(wishes.model), recipe, wishes.ignore)
+    return Taught.of(read_samples(wishes.model), _recipe(wishes), wishes.ignore)
