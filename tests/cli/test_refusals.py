@@ -237,7 +237,6 @@ def test_a_simulation_into_a_folder_that_is_not_there(refused):
         (("--out", "s.insiren", "--preset", "paper", "--free", "width"), "--fraction"),
         (("--out", "s.insiren", "--preset", "paper", "--guide", "3"), "--fraction"),
         (("--out", "s.insiren", "--preset", "paper", "--width", "32"), "--fraction"),
-        (("--out", "s.insiren", "--width", "0"), "--width"),
     ],
 )
 def test_options_of_a_training_that_make_no_sense(refused, words, said):
