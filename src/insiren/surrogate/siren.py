@@ -5,6 +5,8 @@ Source: Sitzmann et al., Adv. Neural Inf. Process. Syst. 33, 7462 (2020).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -18,46 +20,47 @@ TOP = 2.4  # log 11, the median peak of log(1 + c S): divided by it a guess is o
 _ALONG_GUESS = 0.2  # frequencies along a guess, of those along other coordinates
 
 
-def _odd_polynomial(terms: int) -> list[float]:
-    """Coefficients of sin(x)/x in powers of x² on |x| ≤ π/2, near the best in the largest error.
+def _polynomial(function: Callable[[np.ndarray], np.ndarray], terms: int, odd: bool) -> list[float]:
+    """Coefficients in powers of x² on |x| ≤ π/2, of the function over x if it is odd; nearly of least largest error.
 
     Plain numbers: numpy's would turn single precision into double.
     """
     x = np.pi / 2 * np.cos(np.pi * (np.arange(200) + 0.5) / 400)  # Chebyshev points of the positive half
-    powers = x[:, None] ** (2 * np.arange(terms) + 1)
-    return np.linalg.lstsq(powers, np.sin(x), rcond=None)[0].tolist()
+    powers = x[:, None] ** (2 * np.arange(terms) + odd)
+    return np.linalg.lstsq(powers, function(x), rcond=None)[0].tolist()
 
 
-_SIN = _odd_polynomial(4)  # error below 1e-6, of the order of single precision
+_SIN = _polynomial(np.sin, 4, odd=True)  # error below 1e-6, of the order of single precision
+_COS = _polynomial(np.cos, 5, odd=False)
 
 
 def _reduced(x: Array) -> tuple[Array, Array]:
-    """x moved into |r| ≤ π/2 by a multiple of π, and the sign that sin takes by it."""
-    turns = jnp.round(x / np.pi)
-    sign = 1 - 2 * jnp.abs(turns - 2 * jnp.round(turns / 2))  # −1 where the multiple is odd
-    return x - np.pi * turns, sign
+    """x moved into |r| ≤ π/2 by a multiple of π, and the sign that sin and cos take by it."""
+    turns = jnp.round(x * np.float32(1 / np.pi))
+    half = 0.5 * turns
+    return x - np.pi * turns, 1 - 4 * jnp.abs(half - jnp.round(half))  # −1 where the multiple is odd
 
 
-def _polynomial(r: Array) -> Array:
-    square, value = r * r, jnp.full_like(r, _SIN[-1])
-    for coefficient in _SIN[-2::-1]:
+def _value(square: Array, coefficients: list[float]) -> Array:
+    value = jnp.full_like(square, coefficients[-1])
+    for coefficient in coefficients[-2::-1]:
         value = value * square + coefficient
-    return r * value
+    return value
 
 
 @jax.custom_jvp
 def sine(x: Float[Array, " ..."]) -> Float[Array, " ..."]:
     """sin x by range reduction and a polynomial: XLA's own costs more than the matrix products."""
     r, sign = _reduced(x)
-    return sign * _polynomial(r)
+    return sign * r * _value(r * r, _SIN)
 
 
 @sine.defjvp
 def _sine_jvp(primals, tangents):
     (x,), (dx,) = primals, tangents
     r, sign = _reduced(x)
-    # cos r = sin(π/2 − |r|) stays within the polynomial's range
-    return sign * _polynomial(r), sign * _polynomial(np.pi / 2 - jnp.abs(r)) * dx
+    square = r * r
+    return sign * r * _value(square, _SIN), sign * _value(square, _COS) * dx
 
 
 class Siren(eqx.Module):
