@@ -189,6 +189,8 @@ def drawn(path: Path, full: ins.Fit, rows: dict[str, tuple[Answers, dict[int, Ex
             axes.plot(x, y, ".", alpha=0.5, label=word)
         axes.axhline(truth, color="k", lw=0.8)
         axes.set(xscale="log", xlabel="neutrons", ylabel=f"{name} (meV)")
+        axes.set_xticks(LEVELS, [f"{n:,}" for n in LEVELS])
+        axes.minorticks_off()
     panels[0].legend()
     figure.savefig(path, dpi=150)
 
