@@ -25,8 +25,7 @@ from fits import fit_rows
 from rich.console import Console
 from rich.table import Table
 from speed import gradient_rows, growth_rows, peers_rows
-from surrogate_accuracy import on_paths
-from trained import minutes_rows, published_rows, stated_row, torch_rows
+from trained import accuracy_row, minutes_rows, published_rows, stated_row, torch_rows
 from volumes import volume_rows
 
 from insiren.forward import Points, complete
@@ -127,20 +126,7 @@ def accuracy_rows() -> Iterator[Callable[[], Row]]:
     for name in bundled_surrogates():
         network = load_surrogate(name)
         for q_fwhm in (0.085, 0.01):
-
-            def row(network=network, q_fwhm=q_fwhm, name=name) -> Row:
-                found = on_paths(network, q_fwhm)
-                bias, spread = np.nanmedian(found.ridge_bias), np.nanmedian(found.ridge_spread)
-                r = f"r median {np.median(found.r):.5f}, least {np.min(found.r):.5f}"
-                return (
-                    f"{name} at q_fwhm {q_fwhm}",
-                    r,
-                    "exact simulator, 200 sets",
-                    f"ridge {bias:+.3f} ± {spread:.3f} meV",
-                )
-
-            yield row
-
+            yield functools.partial(accuracy_row, f"{name} at q_fwhm {q_fwhm}", network, q_fwhm)
         yield functools.partial(stated_row, name, network)
 
 

@@ -38,7 +38,10 @@ INPUTS, WIDTH, LAYERS, BATCH, STEPS, RUNS = 6, 96, 4, 2048, 20, 5
 Row = tuple[str, str, str, str]
 
 
-def _row(name: str, surrogate: Surrogate, q_fwhm: float, cost: str, where: Callable[..., Accuracy] = on_paths) -> Row:
+def accuracy_row(
+    name: str, surrogate: Surrogate, q_fwhm: float, cost: str = "", where: Callable[..., Accuracy] = on_paths
+) -> Row:
+    """A surrogate beside its simulator, for 200 random parameter sets at one q_fwhm (r.l.u.)."""
     found = where(surrogate, q_fwhm)
     r = f"r median {np.median(found.r):.5f}, least {np.min(found.r):.5f}"
     bias, spread = np.nanmedian(found.ridge_bias), np.nanmedian(found.ridge_spread)
@@ -59,8 +62,10 @@ def minutes_rows() -> Iterator[Callable[[], Row]]:
         places = {"paths": on_paths} | ({"plane": over_plane} if region is None else {})
         for place, where in places.items():
             for q_fwhm in (0.085, 0.01):
-                yield lambda learnt=learnt, name=name, minutes=minutes, q=q_fwhm, place=place, where=where: _row(
-                    f"la2nio4, {name} learnt for {minutes:g} min, seen on the {place}", learnt(), q, "", where
+                yield (
+                    lambda learnt=learnt, name=name, minutes=minutes, q=q_fwhm, place=place, where=where: accuracy_row(
+                        f"la2nio4, {name} learnt for {minutes:g} min, seen on the {place}", learnt(), q, "", where
+                    )
                 )
         yield lambda learnt=learnt, name=name, minutes=minutes: stated_row(f"{name}, {minutes:g} min", learnt())
     yield _five_parameters
@@ -93,13 +98,15 @@ def published_rows() -> Iterator[Callable[[], Row]]:
         fraction = float(os.environ.get("INSIREN_BENCH_FRACTION", "0.1"))
         begin = time.perf_counter()
         surrogate = learn(Paper(exact(load_model("la2nio4")), fraction))
-        return _row(f"preset paper, {fraction:g} of it", surrogate, 0.0, f", {time.perf_counter() - begin:.0f} s")
+        return accuracy_row(
+            f"preset paper, {fraction:g} of it", surrogate, 0.0, f", {time.perf_counter() - begin:.0f} s"
+        )
 
     yield preset
     if (net := released()) is not None:
-        yield lambda: _row("released weights", net, 0.0, "")
+        yield lambda: accuracy_row("released weights", net, 0.0)
     for name in bundled_surrogates():
-        yield lambda name=name: _row(f"{name}, preset default", load_surrogate(name), 0.01, "")
+        yield lambda name=name: accuracy_row(f"{name}, preset default", load_surrogate(name), 0.01)
 
 
 def torch_rows() -> Iterator[Callable[[], Row]]:

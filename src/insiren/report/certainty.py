@@ -43,7 +43,9 @@ def shifts(fit: Fit) -> tuple[list[str], list[list[str]]]:
                 cells.append(f"{_signed(row.shift[name], '.3g')}{inside}")
             rows.append([kind, row.what, *cells])
         rows.append([kind, "counts as", *(f"± {errors[name]:.2g}" for name in fit.names)])
-    rows.append(["all", "in quadrature", *(f"± {table.total[name]:.2g}" for name in fit.names)])
+    rows.append(
+        ["all", "largest misfit and choices in quadrature", *(f"± {table.total[name]:.2g}" for name in fit.names)]
+    )
     return head, rows
 
 
