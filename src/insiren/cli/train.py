@@ -213,6 +213,8 @@ def _deliver(
     if str(json_) != "-":
         size = out.stat().st_size / 1000
         print(f"{out}: {size:.0f} kB, {made['recipe']['steps_done']:,} steps in {seconds:.0f} s")
+        if names := made.get("applied"):
+            print(f"applied exactly, not learnt: {', '.join(names)}")
         print(f"held out: r median {held['r_median']:.5f}, minimum {held['r_min']:.5f}, rms {held['rms_log']:.4f}")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import equinox as eqx
@@ -20,7 +20,7 @@ from insiren.instrument.grid import RANGE, SharedGrid, shared_grid
 from insiren.instrument.integral import Integral, integral
 from insiren.instrument.kinematics import kf_over_ki
 from insiren.instrument.lineshape import omega_bose
-from insiren.instrument.profile import profile, thermal_energy, view_sum
+from insiren.instrument.profile import Profile, line_sum, profile, thermal_energy, view_sum
 from insiren.instrument.resolution import (
     Moved,
     energy_resolution,
@@ -49,6 +49,7 @@ _CHUNK_PIXELS = 2**16  # pixels summed at once: 0.5 MiB, so that the derivatives
 _CHUNK_LINES = 2_000_000  # pixels times lines gathered at once, which bounds the memory
 
 Lines = tuple[Float[Array, "q v l"], Float[Array, "q v l"], Float[Array, "q v l"]]
+Seen = Callable[[Array, Array, Any], Array]  # of wavevectors, energies and lines
 
 
 class Exact(Forward):
@@ -158,40 +159,70 @@ class Exact(Forward):
     def spectrum(self, params: Parameters, points: Points) -> Float[Array, " d"]:
         if points.Q_abs is not None:
             nodes = powder.orientations(self.orientations, self._octant)
-            return powder.spectrum(self, params, points, nodes) * self._flux(points.omega)
-        place, size = points.hkl, max(1, _CHUNK // self._nodes(points))
+            return powder.spectrum(self, params, points, nodes) * self.flux(points.omega)
+        seen = lambda place, omega, lines: self.seen(params, place, omega, lines, points.bins.omega)  # noqa: E731
+        return self._at_points(params, points, integral(self.model), seen)
+
+    def components(self, params: Parameters, points: Points, over: Integral | None) -> Float[Array, "d v"]:
+        """The components of a spectrum, without what is known beside its lines: kf/ki, and the Bose factor of a shape.
+
+        Args:
+            params: every parameter by name.
+            points: where.
+            over: the components that are told apart; None for the sum of all, v = 1.
+        """
+
+        def bare(place: Array, omega: Array, lines: Lines) -> Array:
+            return self.bare(params, place, omega, lines, over, points.bins.omega)
+
+        return self._at_points(params, points, over or integral(self.model), bare)
+
+    def _at_points(self, params: Parameters, points: Points, over: Integral | None, seen: Seen) -> Array:
+        """What is seen of lines at the points, (d, …), from what is seen of the lines of each wavevector, (q, w, …)."""
+        place, size = points.hkl, max(1, _CHUNK // self._nodes(points, over))
         if points.is_table:
-            rows = lambda Q, omega: self.rows(params, Q, omega, points.bins)  # noqa: E731
-            return in_chunks(rows, min(size, _rows(points.rows)), place, points.rows).reshape(-1)
-        lines = in_chunks(lambda Q: self.lines(params, Q, points.bins), size, place)
+            rows = lambda Q, omega: seen(Q, omega, self.lines(params, Q, points.bins, over=over))  # noqa: E731
+            found = in_chunks(rows, min(size, _rows(points.rows)), place, points.rows)
+            return found.reshape(-1, *found.shape[2:])
+        lines = in_chunks(lambda Q: self.lines(params, Q, points.bins, over=over), size, place)
         many = max(1, _CHUNK_LINES // lines[0][0].size)
         return in_chunks(
-            lambda omega, at: self._seen(
-                params, place[at], omega[:, None], tuple(x[at] for x in lines), points.bins.omega
-            )[:, 0],
+            lambda omega, at: seen(place[at], omega[:, None], tuple(x[at] for x in lines))[:, 0],
             many,
             points.omega,
             points.index,
         )
 
-    def rows(
+    def seen(
+        self, params: Parameters, place: Array, omega: Array, lines: Lines, omega_bin: float = 0.0
+    ) -> Float[Array, "q w"]:
+        """S(Q, ω) of the lines of wavevectors (q, 3) in r.l.u., each with its own energies (q, w) in meV."""
+        return self._mixed(place, omega, lines, profile(self.model, params, omega_bin)) * self.flux(omega)
+
+    def bare(
         self,
         params: Parameters,
-        place: Float[Array, "q 3"],
-        omega: Float[Array, "q w"],
-        bins: Bins = POINT,
-        moved: Moved | None = None,
-    ) -> Float[Array, "q w"]:
-        """S(Q, ω) at wavevectors (q, 3) in r.l.u., each with its own energies in meV; `moved` moves their nodes."""
-        return self._seen(params, place, omega, self.lines(params, place, bins, moved), bins.omega)
+        place: Array,
+        omega: Array,
+        lines: Lines,
+        over: Integral | None,
+        omega_bin: float = 0.0,
+    ) -> Float[Array, "q w v"]:
+        """`components` of the lines of wavevectors, as for `seen`."""
+        shape = profile(self.model, params, omega_bin, bare=True)
+        if over is None:
+            return self._mixed(place, omega, lines, shape)[..., None]
+        one = lambda E, weight, fwhm: line_sum(omega, E, weight, fwhm, shape)  # noqa: E731
+        return jax.vmap(one, in_axes=1, out_axes=2)(*lines)
 
-    def _seen(self, params: Parameters, place: Array, omega: Array, lines: Any, omega_bin: float) -> Array:
+    def _mixed(self, place: Array, omega: Array, lines: Lines, shape: Profile) -> Array:
+        """Lines of this shape, the views of an average over a range of Q summed."""
         over = integral(self.model)
         mix = None if over is None else over.mix(self.model, place, omega)
-        S = view_sum(omega, mix, lines, profile(self.model, params, omega_bin), self._together > 1)
-        return S * self._flux(omega)
+        return view_sum(omega, mix, lines, shape, self._together > 1)
 
-    def _flux(self, omega: Array) -> Array | float:
+    def flux(self, omega: Array) -> Array | float:
+        """kf/ki at energies in meV; 1 where the model does not ask for it."""
         Ei = self.model.instrument.Ei
         return kf_over_ki(omega, Ei) if self.model.scattering.kf_over_ki and Ei is not None else 1.0
 
@@ -209,15 +240,19 @@ class Exact(Forward):
         over = integral(self.model)
         return 1 if over is None or over.components is None else len(over.components)
 
-    def _nodes(self, points: Points) -> int:
+    def _nodes(self, points: Points, over: Integral | None) -> int:
         """Wavevectors at which magnons are wanted for each of the points'."""
-        over = integral(self.model)
         views = 1 if over is None else len(over.offsets)
         bins = (self.bin_nodes * self.refine) ** len(points.bins.hkl)
         return self._own ** len(self.model.instrument.q_axes) * views * bins
 
     def lines(
-        self, params: Parameters, place: Float[Array, "q 3"], bins: Bins = POINT, moved: Moved | None = None
+        self,
+        params: Parameters,
+        place: Float[Array, "q 3"],
+        bins: Bins = POINT,
+        moved: Moved | None = None,
+        over: Integral | None = None,
     ) -> Lines:
         """The lines seen at each wavevector, from nodes of its own.
 
@@ -226,13 +261,13 @@ class Exact(Forward):
             place: wavevectors in r.l.u.
             bins: over which to average in Q.
             moved: how the nodes of the Q broadening are turned and shifted.
+            over: the average over a range of Q, or the components, whose views are wanted; by default neither.
 
         Returns:
             Energy (meV), weight and FWHM (meV), each of shape (q, v, l), where v numbers the views
             of an average over a range of Q and l the lines.
         """
         grid, weight = self._around(params, place, bins, moved)  # (q, b, …, 3)
-        over = integral(self.model)
         E, I = in_chunks(lambda Q: self.views(params, Q, over), _CHUNK, grid.reshape(-1, 3))
         shape = (*grid.shape[:-1], -1)
         views = E.shape[1]
@@ -346,7 +381,7 @@ class _OnGrid(Forward):
                 I,
                 fwhm,
             )
-        S = self.grid.average(values, jnp.asarray(params["q_fwhm"])) * self.inner._flux(self.grid.omega)
+        S = self.grid.average(values, jnp.asarray(params["q_fwhm"])) * self.inner.flux(self.grid.omega)
         return S.reshape(-1)
 
     def explain(self, params: Parameters, points: Points) -> Exception:

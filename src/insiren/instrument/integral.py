@@ -8,7 +8,7 @@ of the range counts whose |Q| lies between the scattering angles of the detector
 where v numbers either wavevectors along the range, m their share of what is covered; or, where the
 magnons do not depend on the position along the range, the components of the correlation
 tensor, m the mean of F² and of the polarisation factor over what is covered: many wavevectors
-for the price of six at most. m depends on no parameter.
+for the price of six at most. m depends on no parameter. A single wavevector has such components too.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Integral:
         offsets: of the wavevectors at which magnons are wanted, in r.l.u., shape (o, 3).
         components: weights of the correlations, shape (v, 3, 3), where v numbers components of the tensor; None where
             it numbers the offsets.
-        kept: which components of the tensor these are.
+        kept: which components of the tensor these are; none of them where the model sums the same ones at any Q.
         along: wavevectors of the range, r.l.u., shape (l, 3).
         edges: the ends of the piece of range that each stands for, r.l.u., shape (l, 2, 3).
     """
@@ -74,17 +74,17 @@ class Integral:
             return share
         Q = (hkl[:, None] + self.along).reshape(-1, 3)
         seen = projection(model, Q)
+        parts = [_part(seen, *_PAIRS[n]) for n in self.kept] or [jnp.ones(len(Q))]
+        parts = jnp.stack(parts, -1)
         if model.scattering.form_factor:
             length = jnp.linalg.norm(to_inverse_angstrom(model, Q), axis=1)
-            seen = seen * form_factor(str(model.sites[0].ion), length)[:, None, None] ** 2
-        pairs = [_PAIRS[n] for n in self.kept]
-        parts = jnp.stack([_part(seen, a, b) for a, b in pairs], -1).reshape(len(hkl), -1, len(pairs))
-        return jnp.einsum("qwl,qlv->qwv", share, parts)
+            parts = parts * form_factor(str(model.sites[0].ion), length)[:, None] ** 2
+        return jnp.einsum("qwl,qlv->qwv", share, parts.reshape(len(hkl), -1, parts.shape[1]))
 
     def _covered(self, model: Model, hkl: Array, omega: Array) -> Float[Array, "q w l"]:
         """The share of each piece of the range that detectors reach, linear in |Q| within the piece."""
         instrument = model.instrument
-        if instrument.Ei is None:
+        if instrument.Ei is None or not len(self.axes):
             return jnp.ones((*omega.shape, len(self.along)))
         low, high = (x[..., None] for x in q_range(omega, instrument.Ei, instrument.min_angle, instrument.max_angle))
         ends = to_inverse_angstrom(model, (hkl[:, None, None] + self.edges).reshape(-1, 3))
@@ -131,6 +131,25 @@ def integral(model: Model) -> Integral | None:
     axes = np.array([one.axis for one in ranges])
     if not flat:
         return Integral(axes, along, None, (), along, edges)
+    return _in_components(model, axes, along, edges)
+
+
+@functools.lru_cache(maxsize=64)
+def at_a_point(model: Model) -> Integral | None:
+    """The components seen at a single wavevector; None where form factors differ, or where there is one of weight 1."""
+    scattering = model.scattering
+    if scattering.form_factor and len({site.ion for site in model.sites}) > 1:
+        return None
+    if scattering.correlation != "perp" and not scattering.form_factor:
+        return None
+    return _in_components(model, np.zeros((0, 3)), np.zeros((1, 3)), np.zeros((1, 2, 3)))
+
+
+def _in_components(model: Model, axes: np.ndarray, along: np.ndarray, edges: np.ndarray) -> Integral:
+    """An average whose magnons are the same all along, by components that no symmetry makes vanish."""
+    if model.scattering.correlation != "perp":
+        same = np.asarray(projection(model, jnp.zeros((1, 3))))
+        return Integral(axes, np.zeros((1, 3)), same, (), along, edges)
     every = np.array([_component(a, b) for a, b in _PAIRS])
     whole = Integral(axes, np.zeros((1, 3)), every, tuple(range(len(_PAIRS))), along, edges)
     rng = np.random.default_rng(0)

@@ -30,12 +30,14 @@ class Profile(eqx.Module):
         bin: width of the energy bin in meV.
         damping: FWHM of the line itself in meV.
         kT: meV; an oscillator carries its Bose factor in the shape.
+        bare: whether it does without: divided by `omega_bose`, it is even in ω and finite at 0.
     """
 
     line: str = eqx.field(static=True)
     bin: float = eqx.field(static=True)
     damping: Float[Array, ""]
     kT: Float[Array, ""]
+    bare: bool = eqx.field(static=True, default=False)
 
     def __call__(self, omega: Array, energy: Array, fwhm: Array) -> Array:
         """The line of a mode of this energy, seen with this FWHM, all in meV."""
@@ -51,15 +53,16 @@ class Profile(eqx.Module):
         if self.line == "lorentzian":
             return voigt(omega, energy, fwhm, self.damping)
         beside = jnp.where(jnp.abs(omega) < _STILL * fwhm, _STILL * fwhm, omega)  # where 0 times infinity has its limit
-        return resolved_oscillator(beside, energy, fwhm, self.damping) * bose(beside, self.kT)
+        line = resolved_oscillator(beside, energy, fwhm, self.damping)
+        return line / beside if self.bare else line * bose(beside, self.kT)
 
 
-def profile(model: Model, params: Parameters, omega_bin: float) -> Profile:
-    """The shape of lines that a model asks for, averaged over energy bins of this width in meV."""
+def profile(model: Model, params: Parameters, omega_bin: float, bare: bool = False) -> Profile:
+    """The shape of lines that a model asks for, averaged over energy bins of this width in meV; see `Profile.bare`."""
     scattering = model.scattering
     damping = jnp.asarray(0.0 if scattering.damping is None else evaluate(scattering.damping, params), float)
     line = "gaussian" if scattering.damping is None else scattering.line
-    return Profile(line, omega_bin, damping, thermal_energy(model, params))
+    return Profile(line, omega_bin, damping, thermal_energy(model, params), bare)
 
 
 def thermal_energy(model: Model, params: Parameters) -> Float[Array, ""]:

@@ -16,6 +16,7 @@ from insiren.errors import OutsideDomain, SurrogateError
 from insiren.forward import Parameter, Parameters, Points, complete
 from insiren.instrument.exact import Exact
 from insiren.model.crystal import lattice
+from insiren.surrogate.known import Known, learnt
 from insiren.surrogate.region import Region
 
 _TRIALS = 6  # random wavevectors, energies and parameters at which a symmetry must hold
@@ -25,6 +26,7 @@ _DRAWN = 20_000  # wavevectors that show how far a region reaches
 _THIN = 1e-3  # r.l.u.: half-width of an axis along which a region does not reach
 _SAME = 1e-6  # relative: a symmetry holds to rounding, a broken one is far off
 _EDGE = 1e-9  # of a range: rounding
+Trial = tuple[dict[str, float], np.ndarray, np.ndarray]
 # Any direction inside no mirror plane picks one image of a wavevector; irrational ratios lie in none.
 _PICK = np.array([1.0, 0.7320508, 0.4142136])
 
@@ -140,6 +142,7 @@ def find_domain(
     region: Region | Mapping[str, tuple[float, float]] | None = None,
     seed: int = 0,
     parameters: tuple[Parameter, ...] | None = None,
+    known: Known | None = None,
 ) -> Domain:
     """The domain of a model: its symmetry is found by asking the simulator.
 
@@ -150,11 +153,12 @@ def find_domain(
             axes without a range, all of the cell where the spectrum repeats, and −1 … 1 where it does not.
         seed: of the trial points.
         parameters: those with `free` set are inputs; by default the model's own, see `chosen_inputs`.
+        known: what is not learnt, so that only the symmetry of the rest counts.
     """
     parameters = parameters or exact.parameters
     inputs = tuple(p for p in parameters if p.free)
     fixed = tuple((p.name, p.value) for p in parameters if not p.free)
-    probe = _Probe(exact, omega, inputs, dict(fixed), seed)
+    probe = _Probe(exact.given(dict(fixed)), known, trials(parameters, omega, seed))
     basis = np.eye(3)
     axes = tuple(a for a in range(3) if not probe.same(lambda Q, a=a: Q + _FRACTION * basis[a]))
     period = tuple(next((n for n in _PERIODS if probe.same(lambda Q, a=a, n=n: Q + n * basis[a])), 0) for a in axes)
@@ -205,37 +209,37 @@ def _identity(n: int) -> tuple[tuple[tuple[int, ...], ...], ...]:
     return (tuple(tuple(int(i == j) for j in range(n)) for i in range(n)),)
 
 
+def trials(parameters: tuple[Parameter, ...], omega: tuple[float, float], seed: int = 0) -> list[Trial]:
+    """Random parameters near their defaults, each with a random wavevector (1, 3) and energies (w,)."""
+    rng, found = np.random.default_rng(seed), []
+    near = 0.05  # of each bound around the default: surely in the stable phase with it
+    for _ in range(_TRIALS):
+        drawn = {p.name: p.value for p in parameters}
+        for p in (p for p in parameters if p.free):
+            drawn[p.name] = float(np.clip(p.value + near * rng.uniform(-0.5, 0.5) * (p.max - p.min), p.min, p.max))
+        found.append((drawn, rng.uniform(0.1, 0.9, (1, 3)), np.linspace(*omega, 40)))
+    return found
+
+
 class _Probe:
     """Compares spectra at transformed wavevectors."""
 
-    def __init__(
-        self,
-        exact: Exact,
-        omega: tuple[float, float],
-        inputs: tuple[Parameter, ...],
-        fixed: dict[str, float],
-        seed: int,
-    ):
-        rng = np.random.default_rng(seed)
-        self.exact, self.trials = exact, []
-        near = 0.05  # of each bound around the default: surely in the stable phase with it
-        for _ in range(_TRIALS):
-            drawn = {p.name: p.value + near * rng.uniform(-0.5, 0.5) * (p.max - p.min) for p in inputs}
-            drawn = fixed | {p.name: jnp.clip(drawn[p.name], p.min, p.max) for p in inputs}
-            self.trials.append((drawn, rng.uniform(0.1, 0.9, (1, 3)), np.linspace(*omega, 40)))
+    def __init__(self, exact: Exact, known: Known | None, trials: list[Trial]):
+        self.exact, self.known, self.trials = exact, known, trials
 
     def same(self, transform: Callable[[np.ndarray], np.ndarray]) -> bool:
         """Whether the spectrum is the same at every trial wavevector and its image."""
         for params, Q, energies in self.trials:
-            here, there = (_probe_spectrum(self.exact, params, Points.table(x, energies)) for x in (Q, transform(Q)))
+            places = (Points.table(x, energies) for x in (Q, transform(Q)))
+            here, there = (_probe_spectrum(self.exact, self.known, params, points) for points in places)
             if not float(jnp.max(jnp.abs(here - there))) <= _SAME * float(jnp.max(jnp.abs(here))):
                 return False
         return True
 
 
 @eqx.filter_jit
-def _probe_spectrum(exact: Exact, params: dict[str, float], points: Points) -> Array:
-    return exact.draft.spectrum(complete(exact.parameters, params), points)
+def _probe_spectrum(exact: Exact, known: Known | None, params: dict[str, float], points: Points) -> Array:
+    return learnt(exact.draft, known, complete(exact.parameters, params), points)
 
 
 def _point_operations(exact: Exact, axes: tuple[int, ...]) -> list[np.ndarray]:

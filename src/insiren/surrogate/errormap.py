@@ -38,7 +38,7 @@ _LENGTHS = np.geomspace(0.003, 1.0, 60)  # in scaled inputs, of which a box has 
 
 
 class ErrorMap(eqx.Module):
-    """The error of log(1 + c S) over the domain of a surrogate.
+    """The error of log(1 + c S), or of each of several components (…, v), over the domain of a surrogate.
 
     Attributes:
         net: log b from inputs, answer and its size, single precision.
@@ -50,39 +50,50 @@ class ErrorMap(eqx.Module):
     factor: float = eqx.field(static=True)
     length: float = eqx.field(static=True)
 
-    def typical(self, x: Float[Array, "... i"], answer: Float[Array, " ..."]) -> Float[Array, " ..."]:
+    def typical(self, x: Float[Array, "... i"], answer: Float[Array, "... *v"]) -> Float[Array, "... *v"]:
         """The mean |error| of log(1 + c S) to be expected at scaled inputs, where the network says so much."""
         return jnp.exp(_START + self.net(_seen(x, answer)))
 
-    def bound(self, x: Float[Array, "... i"], answer: Float[Array, " ..."]) -> Float[Array, " ..."]:
+    def bound(self, x: Float[Array, "... i"], answer: Float[Array, "... *v"]) -> Float[Array, "... *v"]:
         """What 95 in 100 errors of log(1 + c S) stay below."""
         return self.factor * self.typical(x, answer)
 
     def draws(
-        self, x: Float[Array, "d i"], answer: Float[Array, " d"], many: int, seed: int, coordinates: int
-    ) -> Float[Array, "m d"]:
+        self, x: Float[Array, "d i"], answer: Float[Array, "d *v"], many: int, seed: int, coordinates: int
+    ) -> Float[Array, "m d *v"]:
         """Possible errors of log(1 + c S): Gaussian fields as large as the map says and as smooth as errors are.
 
-        They vary with the first so many coordinates; a guess, the last input, is none.
+        They vary with the first so many coordinates; guesses, the last inputs, are none. Those of components
+        know nothing of each other.
 
         Source: Rahimi and Recht, Adv. Neural Inf. Process. Syst. 20 (2007), for fields from random waves.
         """
         waves, phases = jax.random.split(jax.random.key(seed))
-        k = jax.random.normal(waves, (many, coordinates)) / self.length
-        phase = 2 * np.pi * jax.random.uniform(phases, (many, 1))
-        field = np.sqrt(2) * jnp.cos(k @ x[:, :coordinates].T + phase)
+        each = answer.shape[1:]
+        k = jax.random.normal(waves, (many, *each, coordinates)) / self.length
+        phase = 2 * np.pi * jax.random.uniform(phases, (many, 1, *each))
+        field = np.sqrt(2) * jnp.cos(jnp.einsum("m...c,dc->md...", k, x[:, :coordinates]) + phase)
         return field * self.bound(x, answer) / _DEVIATE
 
 
+def inputs_of_map(inputs: int, outputs: int) -> int:
+    """How many inputs the second network has: those of the first, two of the answer, and the number of a component."""
+    return inputs + 2 + (outputs > 1)
+
+
 def _seen(x: Array, answer: Array) -> Array:
-    """Inputs of the second network, (…, i + 2)."""
+    """Inputs of the second network, (…, i + 2), or (…, v, i + 3) with the number of each component."""
+    if answer.ndim == x.ndim:
+        number = jnp.broadcast_to(jnp.linspace(-1, 1, answer.shape[-1]), answer.shape)
+        x = jnp.broadcast_to(x[..., None, :], (*answer.shape, x.shape[-1]))
+        x = jnp.concatenate([x, number[..., None]], -1)
     size = [answer[..., None] / _TOP - 1, jnp.arcsinh(answer[..., None] / _SMALL) / _RANGE]
     return jnp.concatenate([x, *size], -1).astype(jnp.float32)
 
 
 Held = tuple[
     Array | np.ndarray, Array | np.ndarray
-]  # scaled inputs (…, i) and labels log(1 + c S) (…) that no network has seen
+]  # scaled inputs (…, i) and labels log(1 + c S) (…) or (…, v) that no network has seen
 
 
 def map_errors(net: Siren, learn: Held, tests: Sequence[Held], axis: int, seed: int = 0) -> ErrorMap:
@@ -95,15 +106,18 @@ def map_errors(net: Siren, learn: Held, tests: Sequence[Held], axis: int, seed: 
         axis: which of the inputs is the energy.
         seed: of weights and batches.
     """
-    x, y = (jnp.asarray(a).reshape(-1, *a.shape[learn[1].ndim :]) for a in learn)
+    x, y = (jnp.asarray(a).reshape(-1, *a.shape[learn[0].ndim - 1 :]) for a in learn)
     answer = net(x)
-    start = siren(x.shape[1] + 2, _WIDTH, _LAYERS, jax.random.key(seed), _FIRST)
-    found = ErrorMap(_learnt(start, _seen(x, answer), answer - y, jax.random.key(seed + 1)), 1.0, 1.0)
+    start = siren(inputs_of_map(x.shape[1], net.outputs), _WIDTH, _LAYERS, jax.random.key(seed), _FIRST)
+    seen = _seen(x, answer)
+    rows = seen.reshape(-1, seen.shape[-1]), (answer - y).reshape(-1)
+    found = ErrorMap(_learnt(start, *rows, jax.random.key(seed + 1)), 1.0, 1.0)
     ratios = [np.asarray(_ratio(found, net, *test)).reshape(-1) for test in tests]
     # the quantile for a query to come, by the rank among n + 1
     factor = max(np.quantile(r, min(1.0, COVERED * (1 + 1 / len(r)))) for r in ratios)
-    place = np.asarray(x[:, : x.shape[1] - net.guided], float)
-    length = _length(place, np.asarray((answer - y) / found.typical(x, answer), float), axis)
+    place = np.asarray(x[:, : x.shape[1] - net.guided * net.outputs], float)
+    ratio = np.asarray((answer - y) / found.typical(x, answer), float)
+    length = _length(place, ratio.reshape(len(place), -1), axis)
     return ErrorMap(found.net, float(factor), length)
 
 
@@ -133,7 +147,7 @@ def _learnt(start: Siren, seen: Array, error: Array, key: PRNGKeyArray) -> Siren
 
 
 def _length(x: np.ndarray, error: np.ndarray, axis: int) -> float:
-    """Over which distance errors are alike, from pairs of energies of one spectrum; the shortest where there is none.
+    """Over which distance errors (n, v) are alike, from pairs of energies of a spectrum; the shortest without any.
 
     A Gaussian correlation exp(−d²/2ℓ²) is fitted to the products of pairs, outliers cut.
     """
@@ -144,7 +158,7 @@ def _length(x: np.ndarray, error: np.ndarray, axis: int) -> float:
     for lag in range(1, min(_LAGS, len(x) - 1) + 1):
         alike = np.all(np.abs(others[lag:] - others[:-lag]) < 1e-6, axis=1)  # rounding: the same Q and parameters
         apart.append(np.abs(x[lag:, axis] - x[:-lag, axis])[alike])
-        product.append((error[lag:] * error[:-lag])[alike])
+        product.append(np.mean(error[lag:] * error[:-lag], axis=1)[alike])
     if not apart or not sum(map(len, apart)) or cut == 0:
         return float(_LENGTHS[0])
     d, p = np.concatenate(apart), np.concatenate(product) / np.mean(error**2)

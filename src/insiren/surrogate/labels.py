@@ -1,4 +1,7 @@
-"""What a surrogate learns from: random inputs and log(1 + c S) there, from the exact simulator."""
+"""What a surrogate learns from: random inputs and log(1 + c S) there, from the exact simulator.
+
+Where more is known of a spectrum, the components that are not stand in place of S: see `surrogate.known`.
+"""
 
 from __future__ import annotations
 
@@ -12,19 +15,27 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from insiren.instrument.exact import Exact
 from insiren.instrument.resolution import FWHM_PER_SIGMA, Moved
 from insiren.simulate.chunks import in_chunks
+from insiren.simulate.lswt import after
 from insiren.surrogate.domain import Domain
+from insiren.surrogate.known import Known, learnt_of, lines_of
 from insiren.surrogate.siren import as_input
 from insiren.surrogate.surrogate import is_stable_phase
 
 ENERGIES = 16  # drawn for each (Q, parameters): one quadrature serves them all
 _RIDGE = 1.5  # standard deviations of the resolution around a line that energies are drawn from
 
-Labels = tuple[Float[Array, "n e i"], Float[Array, "n e"]]
+Labels = tuple[Float[Array, "n e i"], Float[Array, "n e *v"]]
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 5))
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 5, 6))
 def draw(
-    exact: Exact, domain: Domain, scale: float, many: int, key: PRNGKeyArray, guide: Exact | None = None
+    exact: Exact,
+    domain: Domain,
+    scale: float,
+    many: int,
+    key: PRNGKeyArray,
+    guide: Exact | None = None,
+    known: Known | None = None,
 ) -> Labels:
     """Fresh inputs in [−1, 1] and labels log(1 + c S), for stable parameters and random Q and ω, single precision.
 
@@ -38,6 +49,7 @@ def draw(
         many: (Q, parameters) to draw.
         key: of the random numbers.
         guide: a cheaper simulator, whose log(1 + c S) is the last input; or None.
+        known: what is applied to the answer of a network, and so not learnt.
     """
     keys = jax.random.split(key, 7)
     corners = np.array([[p.min, p.max] for p in domain.inputs]).T
@@ -52,16 +64,18 @@ def draw(
     def one(row: Array, Q: Array, chance: Array, spread: Array, uniform: Array, key: Array) -> tuple[Array, ...]:
         params = named(row)
         moved = Moved.random(key, len(exact.model.instrument.q_axes)) if exact.own_nodes > 1 else None
-        E, _, fwhm = (x[0].reshape(-1) for x in exact.lines(params, Q[None], moved=moved))
+        lines = lines_of(exact, known, params, Q[None], moved)
+        E, _, fwhm = (x[0].reshape(-1) for x in lines)
         line = jnp.floor(chance * len(E)).astype(int)
         near = E[line] + _RIDGE * fwhm[line] / FWHM_PER_SIGMA * spread
         span = domain.omega[0] + (domain.omega[1] - domain.omega[0]) * uniform
         inside = (near > domain.omega[0]) & (near < domain.omega[1])
         energies = jnp.where((jnp.arange(ENERGIES) < ENERGIES // 2) & inside, near, span)
-        label = jnp.log1p(scale * exact.rows(params, Q[None], energies[None], moved=moved)[0])
+        label = jnp.log1p(scale * learnt_of(exact, known, params, Q[None], energies[None], lines)[0])
         if guide is None:
             return energies, label
-        return energies, label, jnp.log1p(scale * guide.rows(params, Q[None], energies[None])[0])
+        rough = lines_of(guide, known, params, after(E, Q[None]))
+        return energies, label, jnp.log1p(scale * learnt_of(guide, known, params, Q[None], energies[None], rough)[0])
 
     chance = jax.random.uniform(keys[3], (many, ENERGIES), float)
     spread = jax.random.normal(keys[4], (many, ENERGIES), float)
@@ -71,5 +85,5 @@ def draw(
     )
     wide = lambda x: jnp.broadcast_to(x[:, None], (many, ENERGIES, x.shape[1]))  # noqa: E731
     inputs = domain.scaled(wide(folded), energies, wide(theta))
-    inputs = jnp.concatenate([inputs, *(as_input(one)[..., None] for one in guess)], -1)
+    inputs = jnp.concatenate([inputs, *(as_input(one).reshape(many, ENERGIES, -1) for one in guess)], -1)
     return inputs.astype(jnp.float32), labels.astype(jnp.float32)

@@ -64,23 +64,30 @@ def _sine_jvp(primals, tangents):
 
 
 class Siren(eqx.Module):
-    """Coordinates (…, i) in [−1, 1] to one number (…,).
+    """Coordinates (…, i) in [−1, 1] to one number (…,), or to several (…, v).
 
     Attributes:
         weights: matrices of the layers, (inputs, outputs).
         biases: vectors of the layers.
-        guided: whether the last coordinate is a first guess of the number, see `as_input`, to which the network adds.
+        guided: whether the last coordinates, as many as there are numbers, are first guesses of them, see `as_input`,
+            to which the network adds.
     """
 
     weights: list[Float[Array, "i o"]]
     biases: list[Float[Array, " o"]]
     guided: bool = eqx.field(static=True, default=False)
 
-    def __call__(self, x: Float[Array, "... i"]) -> Float[Array, " ..."]:
-        guess = TOP * (x[..., -1] + 1) if self.guided else 0.0
+    @property
+    def outputs(self) -> int:
+        """How many numbers it gives."""
+        return self.biases[-1].shape[0]
+
+    def __call__(self, x: Float[Array, "... i"]) -> Float[Array, "... *v"]:
+        guess = TOP * (x[..., -self.outputs :] + 1) if self.guided else 0.0
         for W, b in zip(self.weights[:-1], self.biases[:-1], strict=True):
             x = sine(x @ W + b)
-        return (x @ self.weights[-1] + self.biases[-1])[..., 0] + guess
+        found = x @ self.weights[-1] + self.biases[-1] + guess
+        return found[..., 0] if self.outputs == 1 else found
 
 
 def as_input(guess: Float[Array, " ..."]) -> Float[Array, " ..."]:
@@ -88,18 +95,27 @@ def as_input(guess: Float[Array, " ..."]) -> Float[Array, " ..."]:
     return guess / TOP - 1
 
 
-def siren(inputs: int, width: int, layers: int, key: PRNGKeyArray, first: float = FIRST, guided: bool = False) -> Siren:
+def siren(
+    inputs: int,
+    width: int,
+    layers: int,
+    key: PRNGKeyArray,
+    first: float = FIRST,
+    guided: bool = False,
+    outputs: int = 1,
+) -> Siren:
     """A network with fresh weights: uniform in ±15/inputs first, in ±√(6/width) after.
 
     Args:
-        inputs: number of coordinates, a guess not among them.
+        inputs: number of coordinates, guesses not among them.
         width: units in each sine layer.
         layers: sine layers; a linear one follows.
         key: of the random numbers.
         first: half-width of the first layer's weights times the inputs, in place of 15.
-        guided: whether a first guess is one more coordinate, the last; what is added to it varies slowly with it.
+        guided: whether first guesses are more coordinates, the last; what is added to them varies slowly with them.
+        outputs: how many numbers it gives.
     """
-    sizes = [inputs] + [width] * layers + [1]
+    sizes = [inputs] + [width] * layers + [outputs]
     keys = jax.random.split(key, 2 * len(sizes))
     spans = [first / inputs] + [float(np.sqrt(6 / width))] * layers
     weights = [
@@ -112,6 +128,6 @@ def siren(inputs: int, width: int, layers: int, key: PRNGKeyArray, first: float 
     ]
     if guided:
         span = _ALONG_GUESS * spans[0]
-        along = jax.random.uniform(keys[-1], (1, width), jnp.float32, -span, span)
+        along = jax.random.uniform(keys[-1], (outputs, width), jnp.float32, -span, span)
         weights[0] = jnp.concatenate([weights[0], along])
     return Siren(weights, biases, guided)

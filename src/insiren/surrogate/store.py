@@ -25,14 +25,15 @@ from insiren.forward import Parameter
 from insiren.instrument.exact import Exact
 from insiren.model.spec import Model
 from insiren.surrogate.domain import Domain
-from insiren.surrogate.errormap import ErrorMap
+from insiren.surrogate.errormap import ErrorMap, inputs_of_map
+from insiren.surrogate.known import Known, told_apart
 from insiren.surrogate.phase import Phase
 from insiren.surrogate.region import Region
 from insiren.surrogate.siren import Siren
 from insiren.surrogate.surrogate import Surrogate
 
-FORMAT = 4  # 4: a first guess by the simulator
-READ = (2, 3, FORMAT)  # 2: a checksum, and surrogates without a model; 3: a map of errors, and their phase
+FORMAT = 5  # 5: what is known of the spectrum and applied to the answer
+READ = (2, 3, 4, FORMAT)  # 2: a checksum, no model; 3: a map of errors, and their phase; 4: a first guess
 _MOST_NODES = 64  # of a guide, along an axis
 _LARGEST = 200_000_000  # bytes; a network of this kind is a thousand times smaller
 
@@ -50,6 +51,7 @@ def save_surrogate(surrogate: Surrogate, path: str | Path) -> None:
         "scale": surrogate.scale,
         "model": None if simulator is None else json.loads(simulator.model.text),
         "guide_nodes": surrogate.guide_nodes,
+        "known": None if surrogate.known is None else dataclasses.asdict(surrogate.known),
         "refine": 1 if simulator is None else simulator.refine,
         "domain": dataclasses.asdict(surrogate.domain),
         "provenance": json.loads(surrogate.provenance),
@@ -73,13 +75,15 @@ def load_surrogate(path: str | Path) -> Surrogate:
         model = None if written is None else Model.from_dict(written, origin=f"The model in {path}")
         domain, scale = _domain(facts["domain"]), float(facts["scale"])
         _check_domain(path, domain, scale, model, guide)
-        inputs = len(domain.lower) + net.guided
-        _check_shapes(path, net, inputs)
-        stated = None if facts["format"] == 2 else facts["errors"]
-        errors = None if stated is None else _errors(path, tensors, stated, inputs)
         simulator = None if model is None else Exact(model, refine)
+        known = _known(path, facts.get("known"), simulator, domain)
+        outputs = 1 if known is None else known.outputs
+        inputs = len(domain.lower) + net.guided * outputs
+        _check_shapes(path, net, inputs, outputs)
+        stated = None if facts["format"] == 2 else facts["errors"]
+        errors = None if stated is None else _errors(path, tensors, stated, inputs_of_map(inputs, outputs))
         made = json.dumps(facts["provenance"])
-        return Surrogate(net, scale, domain, simulator, made, errors, _phase(path, tensors, domain), guide)
+        return Surrogate(net, scale, domain, simulator, made, errors, _phase(path, tensors, domain), guide, known)
     except (KeyError, TypeError, ValueError, ModelError) as error:
         raise SurrogateError(f"{path} is not a whole surrogate file ({error!r}). Get or train it again.") from error
 
@@ -111,10 +115,23 @@ def _network(tensors: dict[str, np.ndarray], prefix: str = "", guided: bool = Fa
 
 def _errors(path: Path, tensors: dict[str, np.ndarray], facts: dict[str, Any], inputs: int) -> ErrorMap:
     found = ErrorMap(_network(tensors, "error_"), float(facts["factor"]), float(facts["length"]))
-    _check_shapes(path, found.net, inputs + 2)
+    _check_shapes(path, found.net, inputs)
     if not (0 < found.factor < np.inf and 0 < found.length < np.inf):
         raise SurrogateError(f"{path}: its map of errors makes no sense. Get or train it again.")
     return found
+
+
+def _known(path: Path, facts: dict[str, Any] | None, simulator: Exact | None, domain: Domain) -> Known | None:
+    if facts is None:
+        return None
+    known = Known(_tuples(facts["kept"]), _tuples(facts["shares"]))
+    over = None if simulator is None else told_apart(simulator.given(dict(domain.fixed)))
+    many = len(over.components) if known.kept and over is not None and over.components is not None else 0
+    shares = np.array(known.shares, float).reshape(-1, len(known.kept))
+    whole = set(known.kept) <= set(range(many)) and len(shares) == many and np.isfinite(shares).all()
+    if simulator is None or not whole or list(known.kept) != sorted(set(known.kept)):
+        raise SurrogateError(f"{path}: the components that it learnt make no sense. Get or train it again.")
+    return known
 
 
 def _phase(path: Path, tensors: dict[str, np.ndarray], domain: Domain) -> Phase | None:
@@ -170,7 +187,7 @@ def _is_region(region: Region | None) -> bool:
     return bool(parts) and shapes and 0 <= region.around < np.inf
 
 
-def _check_shapes(path: Path, net: Siren, inputs: int) -> None:
+def _check_shapes(path: Path, net: Siren, inputs: int, outputs: int = 1) -> None:
     sizes = [inputs]
     for W, b in zip(net.weights, net.biases, strict=True):
         if W.ndim != 2 or b.shape != W.shape[1:] or W.shape[0] != sizes[-1] or W.dtype != jnp.float32:
@@ -178,8 +195,8 @@ def _check_shapes(path: Path, net: Siren, inputs: int) -> None:
         if not bool(jnp.all(jnp.isfinite(W)) & jnp.all(jnp.isfinite(b))):
             raise SurrogateError(f"{path}: the network holds numbers that are not finite. Get or train it again.")
         sizes.append(W.shape[1])
-    if sizes[-1] != 1 or len(sizes) < 3:
-        raise SurrogateError(f"{path}: the network does not end in one number. Get or train it again.")
+    if sizes[-1] != outputs or len(sizes) < 3:
+        raise SurrogateError(f"{path}: the network does not end in {outputs} number(s). Get or train it again.")
 
 
 def checksum(tensors: dict[str, np.ndarray], facts: dict[str, Any]) -> str:

@@ -19,11 +19,13 @@ from insiren.forward import Forward, Parameter, Parameters, Points, complete
 from insiren.instrument.exact import Exact
 from insiren.simulate.chunks import in_chunks
 from insiren.simulate.intensity import magnons
-from insiren.simulate.lswt import closed_form, hamiltonian, weights
+from insiren.simulate.lswt import after, closed_form, hamiltonian
+from insiren.simulate.lswt import weights as bond_weights
 from insiren.simulate.pairs import GOLDSTONE_SHIFT
 from insiren.simulate.stability import require_stable, zone_grid
 from insiren.surrogate.domain import Domain
 from insiren.surrogate.errormap import ErrorMap
+from insiren.surrogate.known import Known, factor, learnt, weights
 from insiren.surrogate.phase import Phase
 from insiren.surrogate.siren import Siren, as_input
 
@@ -31,7 +33,7 @@ _CHUNK_PIXELS = 2048  # at once: a layer with its derivatives stays in the cache
 
 
 class Surrogate(Forward):
-    """S(Q, ω) from a network that represents log(1 + c S).
+    """S(Q, ω) from a network that represents log(1 + c S), or log(1 + c L) of the components that are not known of it.
 
     Attributes:
         net: the network, single precision.
@@ -43,6 +45,8 @@ class Surrogate(Forward):
         phase: which parameter sets had a spectrum to learn from; None where the simulator knows, or all had.
         guide_nodes: of a coarse average along each axis of the Q broadening, by the simulator, to which the network
             adds; 0 where the network stands alone.
+        known: what is known of the spectrum and applied to the network's answer; None where S itself is learnt.
+        seen: the weights of the components at the points that it is prepared for, see `at`.
     """
 
     net: Siren
@@ -53,6 +57,8 @@ class Surrogate(Forward):
     errors: ErrorMap | None = None
     phase: Phase | None = None
     guide_nodes: int = eqx.field(static=True, default=0)
+    known: Known | None = eqx.field(static=True, default=None)
+    seen: Float[Array, "d v"] | None = None
 
     @property
     def guide(self) -> Exact | None:
@@ -82,17 +88,35 @@ class Surrogate(Forward):
         theta = jnp.broadcast_to(theta, (len(points), len(theta)))
         x = self.domain.scaled(folded, points.omega, theta)
         if self.guide is not None:
-            S = self.guide.spectrum(dict(self.domain.fixed) | dict(params), points)
-            x = jnp.concatenate([x, as_input(jnp.log1p(self.scale * S))[:, None]], -1)
+            L = learnt(self.guide, self.known, dict(self.domain.fixed) | dict(params), points)
+            x = jnp.concatenate([x, as_input(jnp.log1p(self.scale * L)).reshape(len(points), -1)], -1)
         return x.astype(jnp.float32)
 
-    def logarithm(self, params: Parameters, points: Points) -> Float[Array, " d"]:
-        """log(1 + c S) at the points."""
-        return in_chunks(self.net, _CHUNK_PIXELS, self._inputs(params, points)).astype(float)
+    def logarithm(self, params: Parameters, points: Points) -> Float[Array, "d *v"]:
+        """log(1 + c S), or of its components, at the points."""
+        return self._answer(self._inputs(params, points))
+
+    def _answer(self, x: Float[Array, "d i"]) -> Float[Array, "d *v"]:
+        return in_chunks(self.net, _CHUNK_PIXELS, x).astype(float)
+
+    def _shares(self, params: Parameters, points: Points) -> Float[Array, "d v"]:
+        """By which the components of the points are multiplied to make S."""
+        if self.known is None or self.simulator is None:
+            return jnp.ones((len(points), 1))
+        simulator, fixed = self._given, dict(self.domain.fixed)
+        seen = weights(simulator, self.known, points) if self.seen is None else self.seen
+        return factor(simulator, fixed | dict(params), points.omega)[:, None] * seen
+
+    @property
+    def _given(self) -> Exact:
+        assert self.simulator is not None
+        return self.simulator.given(dict(self.domain.fixed))
 
     def spectrum(self, params: Parameters, points: Points) -> Float[Array, " d"]:
-        S = jnp.expm1(self.logarithm(params, points)) / self.scale
-        known = self.domain.holds(params) & is_stable_phase(self.simulator, dict(self.domain.fixed) | dict(params))
+        L = jnp.expm1(self.logarithm(params, points)) / self.scale
+        S = L if self.known is None else jnp.sum(self._shares(params, points) * L.reshape(len(points), -1), 1)
+        held = {name: after(L, jnp.asarray(value)) for name, value in params.items()} if self.guide_nodes else params
+        known = self.domain.holds(params) & is_stable_phase(self.simulator, dict(self.domain.fixed) | dict(held))
         if self.phase is not None:
             known = known & self.phase.holds(params, self.domain.inputs)
         return jnp.where(known, S, jnp.nan)
@@ -116,8 +140,7 @@ class Surrogate(Forward):
             raise SurrogateError("The errors of this surrogate were not measured; train it again to have their map.")
         filled = complete(self.parameters, params)
         self.check(filled)
-        self.at(points, filled)
-        return _bound(self, filled, points)
+        return _bound(self.at(points, filled), filled, points)
 
     def mistakes(self, params: Parameters, points: Points, many: int, seed: int) -> Float[Array, "m d"] | None:
         if self.errors is None:
@@ -125,7 +148,7 @@ class Surrogate(Forward):
         return _mistakes(self, complete(self.parameters, params), points, many, seed)
 
     def at(self, points: Points, params: Parameters) -> Surrogate:
-        """Itself; refuses points outside its domain.
+        """The same with the weights of components at these points; refuses points outside its domain.
 
         Raises:
             OutsideDomain: says what lies outside.
@@ -134,7 +157,9 @@ class Surrogate(Forward):
             {p.name: float(np.clip(float(np.asarray(params[p.name])), p.min, p.max)) for p in self.domain.inputs},
             points,
         )
-        return self
+        if self.known is None or not self.known.kept:
+            return self
+        return dataclasses.replace(self, seen=_weights(self._given, self.known, points))
 
     def check(self, params: Parameters) -> None:
         self.domain.refuse_outside({name: float(np.asarray(x)) for name, x in params.items()})
@@ -182,17 +207,26 @@ class Surrogate(Forward):
 @eqx.filter_jit
 def _bound(surrogate: Surrogate, params: dict[str, Array], points: Points) -> Float[Array, " d"]:
     errors: Any = surrogate.errors
-    x, answer = surrogate._inputs(params, points), surrogate.logarithm(params, points)
-    # from log(1 + c S) + b back to S; towards smaller S the step is shorter
-    return jnp.exp(answer) * jnp.expm1(errors.bound(x, answer)) / surrogate.scale
+    x = surrogate._inputs(params, points)
+    answer = surrogate._answer(x)
+    # from log(1 + c S) + b back to S; towards smaller S the step is shorter. Components may be off the same way.
+    bound = jnp.exp(answer) * jnp.expm1(errors.bound(x, answer)) / surrogate.scale
+    return jnp.sum(jnp.abs(surrogate._shares(params, points)) * bound.reshape(len(points), -1), 1)
 
 
 @eqx.filter_jit
 def _mistakes(surrogate: Surrogate, params: dict[str, Array], points: Points, many: int, seed: int) -> Array:
     errors: Any = surrogate.errors
-    x, answer = surrogate._inputs(params, points), surrogate.logarithm(params, points)
-    coordinates = x.shape[-1] - surrogate.net.guided
-    return jnp.exp(answer) * errors.draws(x, answer, many, seed, coordinates) / surrogate.scale
+    x = surrogate._inputs(params, points)
+    answer = surrogate._answer(x)
+    coordinates = x.shape[-1] - surrogate.net.guided * surrogate.net.outputs
+    wrong = jnp.exp(answer) * errors.draws(x, answer, many, seed, coordinates) / surrogate.scale
+    return jnp.sum(surrogate._shares(params, points) * wrong.reshape(many, len(points), -1), -1)
+
+
+@eqx.filter_jit
+def _weights(simulator: Exact, known: Known, points: Points) -> Float[Array, "d v"]:
+    return weights(simulator, known, points)
 
 
 def guide_of(simulator: Exact | None, nodes: int) -> Exact | None:
@@ -211,7 +245,7 @@ def is_stable_phase(simulator: Exact | None, params: Parameters) -> Array:
     if closed_form(model):
         E, _ = magnons(model, params, grid)
         return jnp.all(jnp.isfinite(E))
-    H = hamiltonian(model, weights(model, params), grid)  # a Cholesky factor costs a tenth of the magnons
+    H = hamiltonian(model, bond_weights(model, params), grid)  # a Cholesky factor costs a tenth of the magnons
     shift = GOLDSTONE_SHIFT * jnp.max(jnp.abs(jnp.diagonal(H, axis1=1, axis2=2)), axis=1)
     raised = H + shift[:, None, None] * jnp.eye(H.shape[1])
     return jnp.all(jnp.isfinite(jnp.linalg.cholesky(raised, symmetrize_input=False)))

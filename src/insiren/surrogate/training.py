@@ -23,13 +23,14 @@ from optax.contrib import muon
 
 import insiren
 from insiren.errors import SurrogateError
-from insiren.forward import Parameter, Points
+from insiren.forward import Parameter, Points, complete
 from insiren.instrument.exact import Exact
 from insiren.instrument.resolution import energy_resolution
 from insiren.surrogate.accuracy import accuracy
 from insiren.surrogate.devices import parted, sharing
-from insiren.surrogate.domain import Domain, find_domain
+from insiren.surrogate.domain import Domain, find_domain, trials
 from insiren.surrogate.inputs import chosen_inputs
+from insiren.surrogate.known import Known, applied, known_of, learnt
 from insiren.surrogate.labels import Labels, draw
 from insiren.surrogate.loop import Budget, Progress, learn
 from insiren.surrogate.region import Region
@@ -130,12 +131,14 @@ class Learner:
         domain: where it is learnt.
         recipe: how.
         scale: c of log(1 + c S).
+        known: what is not learnt, but applied to the network's answer.
     """
 
     exact: Exact
     domain: Domain
     recipe: Recipe
     scale: float
+    known: Known | None = None
 
     @classmethod
     def of(
@@ -156,13 +159,15 @@ class Learner:
             raise SurrogateError(
                 "The model names no Ei, so the range of energies is unknown; give omega (LO:HI in meV)."
             )
-        parameters = parameters or exact.parameters
-        domain = find_domain(exact, omega or (0.0, float(limit or 0.0)), region, parameters=parameters)
+        parameters, omega = parameters or exact.parameters, omega or (0.0, float(limit or 0.0))
         values = {p.name: p.value for p in parameters}
+        exact.check(complete(exact.parameters, values))
+        given = exact.given({p.name: p.value for p in parameters if not p.free})
+        known = known_of(given, [params for params, *_ in trials(parameters, omega)])
+        domain = find_domain(exact, omega, region, parameters=parameters, known=known)
         Q = np.asarray(domain.draw(jax.random.key(recipe.seed), 200))
-        energies = np.linspace(*domain.omega, 200)
-        S = np.asarray(exact(values, Points.table(Q, energies))).reshape(200, 200)
-        return cls(exact, domain, recipe, float(TYPICAL_PEAK / np.median(S.max(axis=1))))
+        L = np.asarray(_typical(given, known, values, Points.table(Q, np.linspace(*domain.omega, 200))))
+        return cls(exact, domain, recipe, float(TYPICAL_PEAK / np.median(L.reshape(200, -1).max(axis=1))), known)
 
     @property
     def steps(self) -> int:
@@ -175,6 +180,7 @@ class Learner:
     def fingerprint(self) -> dict[str, Any]:
         facts = {"insiren": insiren.__version__, "model": self.exact.model.digest, "scale": self.scale}
         facts |= {"recipe": dataclasses.asdict(self.recipe), "domain": dataclasses.asdict(self.domain)}
+        facts |= {"known": None if self.known is None else dataclasses.asdict(self.known)}
         return json.loads(json.dumps(facts))
 
     def labels(self, key: PRNGKeyArray) -> Labels:
@@ -183,7 +189,7 @@ class Learner:
         guide = guide_of(simulator, self.guide_nodes)
         if simulator.own_nodes > 1:
             simulator = dataclasses.replace(simulator, own_nodes=max(_NODES, simulator.own_nodes))
-        return draw(simulator, self.domain, self.scale, _DRAW, key, guide)
+        return draw(simulator, self.domain, self.scale, _DRAW, key, guide, self.known)
 
     @property
     def guide_nodes(self) -> int:
@@ -194,7 +200,8 @@ class Learner:
         """Fresh weights, and a pool of which a part is drawn and repeated: renewals soon fill it."""
         key, weights, draws = jax.random.split(jax.random.key(self.recipe.seed), 3)
         inputs, guided = len(self.domain.lower), self.guide_nodes > 0
-        net = siren(inputs, self.recipe.width, self.recipe.layers, weights, guided=guided)
+        outputs = 1 if self.known is None else self.known.outputs
+        net = siren(inputs, self.recipe.width, self.recipe.layers, weights, guided=guided, outputs=outputs)
         some = max(1, round(self.recipe.pool * _DISTINCT / _DRAW))
         parts = [self.labels(k) for k in jax.random.split(draws, some)]
         rows = np.arange(self.recipe.pool) % (some * _DRAW)
@@ -222,16 +229,23 @@ class Learner:
 
     def surrogate(self, state: State, seconds: float = 0.0) -> Surrogate:
         """The network of a state as a Surrogate, its held-out errors measured."""
-        bare = Surrogate(state.net, self.scale, self.domain, self.exact, "{}", guide_nodes=self.guide_nodes)
+        bare = Surrogate(
+            state.net, self.scale, self.domain, self.exact, "{}", guide_nodes=self.guide_nodes, known=self.known
+        )
         Q = np.asarray(self.domain.draw(jax.random.key(self.recipe.seed + 1), _HELD_OUT_Q))
         energies = np.linspace(*self.domain.omega, 100)
         r = accuracy(bare, Q, energies, _HELD_OUT_SETS, self.recipe.seed + 2).r
         errors, agree = measured_errors(state.net, self.labels, len(self.domain.axes), self.recipe.seed)
         held = {"rms_log": self.error(state)} | correlations(r) | {"error_map": agree}
         recipe = dataclasses.asdict(self.recipe) | {"steps_done": int(state.step)}
-        model = self.exact.model
-        facts = provenance(model.name, model.digest, recipe, self.recipe.seed, seconds, held)
+        model, given = self.exact.model, applied(self.exact, self.known)
+        facts = provenance(model.name, model.digest, recipe, self.recipe.seed, seconds, held, given)
         return dataclasses.replace(bare, provenance=facts, errors=errors)
+
+
+@eqx.filter_jit
+def _typical(exact: Exact, known: Known | None, values: dict[str, float], points: Points) -> Array:
+    return learnt(exact, known, complete(exact.parameters, values), points)
 
 
 @functools.lru_cache(maxsize=1)

@@ -22,7 +22,13 @@ QUERIES = 1000
 
 
 def provenance(
-    model: str, digest: str, recipe: dict[str, Any], seed: int, seconds: float, held_out: dict[str, Any]
+    model: str,
+    digest: str,
+    recipe: dict[str, Any],
+    seed: int,
+    seconds: float,
+    held_out: dict[str, Any],
+    applied: Sequence[str] = (),
 ) -> str:
     """The facts that travel with a surrogate, as JSON.
 
@@ -33,11 +39,12 @@ def provenance(
         seed: of all random numbers.
         seconds: of simulation and training.
         held_out: errors on what it never learnt from.
+        applied: names of what is known and applied to its answer.
     """
     devices = jax.devices()
     cost = {"seconds": round(seconds, 1), "devices": len(devices), "platform": devices[0].platform}
     facts = {"insiren": insiren.__version__, "model": model, "digest": digest, "recipe": recipe, "seed": seed}
-    return json.dumps(facts | {"cost": cost, "held_out": held_out})
+    return json.dumps(facts | {"cost": cost, "applied": list(applied), "held_out": held_out})
 
 
 def correlations(r: Sequence[float] | np.ndarray) -> dict[str, Any]:
@@ -52,7 +59,7 @@ def measured_errors(
 
     Args:
         net: whose errors.
-        labels: scaled inputs (n, e, i) and labels (n, e) for a random key; see `draw`.
+        labels: scaled inputs (n, e, i) and labels (n, e) or (n, e, v) for a random key; see `draw`.
         axis: which of the inputs is the energy.
         seed: of the training.
 
@@ -66,7 +73,7 @@ def measured_errors(
 
 
 def agreement(found: ErrorMap, net: Siren, held: Held) -> dict[str, Any]:
-    """How the stated bound compares with true errors of S at points that nobody has seen.
+    """How the stated bound compares with true errors of S, or of its components, at points that nobody has seen.
 
     Returns:
         "queries"; "rank_correlation" (Spearman) of bounds and errors; "covered", the share of errors below their bound.
@@ -74,11 +81,11 @@ def agreement(found: ErrorMap, net: Siren, held: Held) -> dict[str, Any]:
     x, y = held
     x = jnp.asarray(x)
     answer = net(x)
-    bound = np.exp(answer) * np.expm1(found.bound(x, answer))
-    error = np.abs(np.expm1(np.asarray(answer)) - np.expm1(np.asarray(y)))
+    bound = np.ravel(np.exp(answer) * np.expm1(found.bound(x, answer)))
+    error = np.ravel(np.abs(np.expm1(np.asarray(answer)) - np.expm1(np.asarray(y))))
     rank = np.asarray(spearmanr(bound, error))[0] if len(error) > 2 else np.nan  # two points are always in order
     return {
-        "queries": len(error),
+        "queries": len(y),
         "rank_correlation": float(rank) if np.isfinite(rank) else None,
         "covered": float(np.mean(error <= bound)),
     }
