@@ -14,6 +14,10 @@ from insiren.errors import SurrogateError
 from insiren.forward import Points
 from insiren.surrogate.surrogate import Surrogate, is_stable_phase
 
+_DARK = (
+    1e-3  # of the largest intensity: a wavevector below has no ridge, but tails of lines that detectors do not reach
+)
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Accuracy:
@@ -84,9 +88,9 @@ def _spectrum(forward, params: dict[str, Array], points: Points) -> Array:
 
 
 def _ridge_shift(exact: np.ndarray, learnt: np.ndarray, omega: np.ndarray) -> tuple[float, float]:
-    """Median and spread of the shift of the ridge; only wavevectors whose ridge lies within the energies."""
+    """Median and spread of the shift of the ridge; only wavevectors whose ridge is seen, within the energies."""
     one, other = _ridge(exact, omega), _ridge(learnt, omega)
-    inside = np.isfinite(one) & np.isfinite(other)
+    inside = np.isfinite(one) & np.isfinite(other) & (exact.max(axis=1) > _DARK * exact.max())
     if not inside.any():
         return np.nan, np.nan
     shift = other[inside] - one[inside]
