@@ -28,7 +28,7 @@ def stated(surrogate: Surrogate, seed: int = 0) -> dict[str, Any]:
     """How the error map of a surrogate compares with its true errors at 1,000 new (Q, ω, parameters), evenly drawn."""
     truth = dataclasses.replace(surrogate.simulator, own_nodes=_TRUTH_NODES)
     key = jax.random.key(seed + 5_000_011)  # a stream that no training uses
-    x, y = draw(truth, surrogate.domain, surrogate.scale, QUERIES, key, surrogate.guide)
+    x, y = draw(truth, surrogate.domain, surrogate.scale, QUERIES, key, surrogate.guide, surrogate.known)
     return agreement(surrogate.errors, surrogate.net, (x[:, -1], y[:, -1]))  # the last energies are uniform
 
 
