@@ -171,10 +171,7 @@ class Exact(Forward):
             points: where.
             over: the components that are told apart; None for the sum of all, v = 1.
         """
-
-        def bare(place: Array, omega: Array, lines: Lines) -> Array:
-            return self.bare(params, place, omega, lines, over, points.bins.omega)
-
+        bare = lambda place, omega, lines: self.bare(params, place, omega, lines, over, points.bins.omega)  # noqa: E731
         return self._at_points(params, points, over or integral(self.model), bare)
 
     def _at_points(self, params: Parameters, points: Points, over: Integral | None, seen: Seen) -> Array:
@@ -372,15 +369,8 @@ class _OnGrid(Forward):
         if self.mix is None:
             values = in_chunks(lambda w, *lines: view_sum(w, None, lines, shape), _rows(rows), rows, E, I, fwhm)
         else:
-            values = in_chunks(
-                lambda w, mix, *lines: view_sum(w, mix, lines, shape, together > 1),
-                _rows(rows),
-                rows,
-                self.mix,
-                E,
-                I,
-                fwhm,
-            )
+            mixed = lambda w, mix, *lines: view_sum(w, mix, lines, shape, together > 1)  # noqa: E731
+            values = in_chunks(mixed, _rows(rows), rows, self.mix, E, I, fwhm)
         S = self.grid.average(values, jnp.asarray(params["q_fwhm"])) * self.inner.flux(self.grid.omega)
         return S.reshape(-1)
 
