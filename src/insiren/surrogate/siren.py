@@ -20,25 +20,25 @@ TOP = 2.4  # log 11, the median peak of log(1 + c S): divided by it a guess is o
 _ALONG_GUESS = 0.2  # frequencies along a guess, of those along other coordinates
 
 
-def _polynomial(function: Callable[[np.ndarray], np.ndarray], terms: int, odd: bool) -> list[float]:
-    """Coefficients in powers of x² on |x| ≤ π/2, of the function over x if it is odd; nearly of least largest error.
+def _polynomial(function: Callable[[np.ndarray], np.ndarray], odd: bool) -> list[float]:
+    """Coefficients in powers of t² of a function of 2πt on |t| ≤ 1/2, over t if it is odd; nearly of least largest error.
 
     Plain numbers: numpy's would turn single precision into double.
     """
-    x = np.pi / 2 * np.cos(np.pi * (np.arange(200) + 0.5) / 400)  # Chebyshev points of the positive half
-    powers = x[:, None] ** (2 * np.arange(terms) + odd)
-    return np.linalg.lstsq(powers, function(x), rcond=None)[0].tolist()
+    t = 0.5 * np.cos(np.pi * (np.arange(200) + 0.5) / 400)  # Chebyshev points of the positive half
+    powers = t[:, None] ** (2 * np.arange(_TERMS) + odd)
+    return np.linalg.lstsq(powers, function(2 * np.pi * t), rcond=None)[0].tolist()
 
 
-_SIN = _polynomial(np.sin, 4, odd=True)  # error below 1e-6, of the order of single precision
-_COS = _polynomial(np.cos, 5, odd=False)
+_TERMS = 6  # error near 1e-6, of the order of single precision
+_SIN = _polynomial(np.sin, odd=True)
+_COS = _polynomial(np.cos, odd=False)
 
 
-def _reduced(x: Array) -> tuple[Array, Array]:
-    """x moved into |r| ≤ π/2 by a multiple of π, and the sign that sin and cos take by it."""
-    turns = jnp.round(x * np.float32(1 / np.pi))
-    half = 0.5 * turns
-    return x - np.pi * turns, 1 - 4 * jnp.abs(half - jnp.round(half))  # −1 where the multiple is odd
+def _turns(x: Array) -> Array:
+    """x in turns of 2π, without the whole ones: a half turn instead of a whole would need a sign, which costs more."""
+    turns = x * np.float32(0.5 / np.pi)
+    return turns - jnp.round(turns)
 
 
 def _value(square: Array, coefficients: list[float]) -> Array:
@@ -51,16 +51,16 @@ def _value(square: Array, coefficients: list[float]) -> Array:
 @jax.custom_jvp
 def sine(x: Float[Array, " ..."]) -> Float[Array, " ..."]:
     """sin x by range reduction and a polynomial: XLA's own costs more than the matrix products."""
-    r, sign = _reduced(x)
-    return sign * r * _value(r * r, _SIN)
+    t = _turns(x)
+    return t * _value(t * t, _SIN)
 
 
 @sine.defjvp
 def _sine_jvp(primals, tangents):
     (x,), (dx,) = primals, tangents
-    r, sign = _reduced(x)
-    square = r * r
-    return sign * r * _value(square, _SIN), sign * _value(square, _COS) * dx
+    t = _turns(x)
+    square = t * t
+    return t * _value(square, _SIN), _value(square, _COS) * dx
 
 
 class Siren(eqx.Module):
