@@ -37,7 +37,7 @@ _COS = _polynomial(np.cos, odd=False)
 
 def _turns(x: Array) -> Array:
     """x in turns of 2π, without the whole ones: a half turn instead of a whole would need a sign, which costs more."""
-    turns = x * np.float32(0.5 / np.pi)
+    turns = x * (0.5 / np.pi)
     return turns - jnp.round(turns)
 
 
