@@ -11,9 +11,11 @@ thinnings. The first few are fitted by `insiren.fit` itself too.
 Beside it the published procedure, through the bundled surrogate, where PAPER_SEEDS are asked for.
 
 The bound is the inverse Fisher information of the counts that the answer at all neutrons expects in every pixel, scale
-and background of every energy unknown. Scatter is the root mean square of the distance from the mean, and of that
-from the answer at all neutrons. The measured maps hold more than the model says (χ² near 9 at all neutrons), so that
-the scatter exceeds the bound of a model that is right; what is to be expected then is printed too.
+and background of every energy unknown. Scatter is the root mean square of the distance from the mean. Shares are those
+near the answer at all neutrons, which is two: that of the same likelihood to the counts themselves that a thinning
+draws from, and that of `insiren.fit` to the measured maps, whose errors weigh the pixels otherwise. The
+measured maps hold more than the model says (χ² near 9 at all neutrons), so that the scatter exceeds the bound of a
+model that is right; what is to be expected then is printed too.
 """
 
 from __future__ import annotations
@@ -63,15 +65,17 @@ def as_measured(data: list[sc.DataArray], neutrons: int, seed: int) -> list[sc.D
 
 
 class Expected(NamedTuple):
-    """Standard errors of J and Jp at so many neutrons.
+    """What to expect of J and Jp at so many neutrons: standard errors, and the answer.
 
     Attributes:
         bound: the least that an unbiased estimate can have where the model is right (Cramér and Rao).
         scatter: of the greatest likelihood of the model, whatever the counts come from.
+        answer: what the greatest likelihood tends to with more and more neutrons.
     """
 
     bound: np.ndarray
     scatter: np.ndarray
+    answer: np.ndarray
 
 
 def expected(full: ins.Fit, few: list[sc.DataArray], data: list[sc.DataArray]) -> Expected:
@@ -101,7 +105,8 @@ def expected(full: ins.Fit, few: list[sc.DataArray], data: list[sc.DataArray]) -
         share.append(np.asarray(likeliest(S, t.counts).weight) * has)
     K = J.T @ (np.concatenate(share)[:, None] * J)
     inverse, at = np.linalg.inv((H + H.T) / 2), [full.names.index(name) for name in NAMES]
-    return Expected(*(np.sqrt(np.diag(C))[at] for C in (np.linalg.inv(J.T @ J), inverse @ K @ inverse)))
+    errors = (np.sqrt(np.diag(C))[at] for C in (np.linalg.inv(J.T @ J), inverse @ K @ inverse))
+    return Expected(*errors, answer=np.asarray(theta)[at])
 
 
 def answer(forward: ins.Forward, data: list[sc.DataArray], **wishes: object) -> np.ndarray:
@@ -147,15 +152,17 @@ def _quiet(stage: str, fraction: float) -> None:
 
 def said(word: str, neutrons: int, answers: list[np.ndarray], truth: np.ndarray, limit: Expected) -> str:
     """One line of the table."""
-    off = np.array(answers) - truth
-    scatter = np.std(answers, axis=0, ddof=1)
-    distance, near = np.sqrt(np.mean(off**2, axis=0)), np.mean(np.all(np.abs(off) < CLOSE, axis=1))
+    mean, scatter = np.mean(answers, axis=0), np.std(answers, axis=0, ddof=1)
+    near, measured = (np.mean(np.all(np.abs(answers - at) < CLOSE, axis=1)) for at in (limit.answer, truth))
     text = "; ".join(
-        f"{name} bound {limit.bound[k]:.2f}, expected {limit.scatter[k]:.2f}, scatter {scatter[k]:.2f} "
-        f"({scatter[k] / limit.bound[k]:.2f} of the bound), from the full answer {distance[k]:.2f}"
+        f"{name} bound {limit.bound[k]:.2f}, expected {limit.answer[k]:.2f} ± {limit.scatter[k]:.2f}, "
+        f"mean {mean[k]:.2f}, scatter {scatter[k]:.2f} ({scatter[k] / limit.bound[k]:.2f} of the bound)"
         for k, name in enumerate(NAMES)
     )
-    return f"{word} {neutrons:,} neutrons, {len(answers)} seeds: {text}; near {100 * near:.0f} %"
+    return (
+        f"{word} {neutrons:,} neutrons, {len(answers)} seeds: {text}; near {100 * near:.1f} %, "
+        f"near the fit of the measured maps {100 * measured:.1f} %"
+    )
 
 
 def study(
@@ -175,19 +182,19 @@ def study(
 
 
 def drawn(path: Path, full: ins.Fit, rows: dict[str, tuple[Answers, dict[int, Expected]]]) -> None:
-    """Answers against neutrons, one panel a parameter, with the bound about the answer at all neutrons."""
+    """Answers against neutrons, one panel a parameter, with the bound about what they tend to."""
     figure = Figure(figsize=(9, 4), layout="constrained")
     panels = figure.subplots(1, 2)
     limits = next(iter(rows.values()))[1]
     for k, (name, axes) in enumerate(zip(NAMES, panels, strict=True)):
-        truth, levels = full.values[name], np.array(LEVELS, float)
+        levels, centre = np.array(LEVELS, float), np.array([limits[n].answer[k] for n in LEVELS])
         edge = np.array([limits[n].bound[k] for n in LEVELS])
-        axes.fill_between(levels, truth - edge, truth + edge, alpha=0.3, color="tab:grey", label="Cramér–Rao bound")
+        axes.fill_between(levels, centre - edge, centre + edge, alpha=0.3, color="tab:grey", label="Cramér–Rao bound")
         for n, (word, (answers, _)) in enumerate(rows.items()):
             x = np.concatenate([np.full(len(answers[m]), m * 1.06 ** (n - 1)) for m in LEVELS])
             y = np.concatenate([[one[k] for one in answers[m]] for m in LEVELS])
             axes.plot(x, y, ".", alpha=0.5, label=word)
-        axes.axhline(truth, color="k", lw=0.8)
+        axes.axhline(full.values[name], color="k", lw=0.8, label="fit of the measured maps")
         axes.set(xscale="log", xlabel="neutrons", ylabel=f"{name} (meV)")
         axes.set_xticks(LEVELS, [f"{n:,}" for n in LEVELS])
         axes.minorticks_off()
