@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import scipp as sc
@@ -38,6 +38,7 @@ _FAR = 0.1  # of the width of the bounds: no step is longer
 
 Progress = Callable[[str, float], None]
 Likely = Callable[[Posed], Sequence[np.ndarray]]
+T = TypeVar("T")
 
 
 class Asked(NamedTuple):
@@ -126,12 +127,12 @@ def searched(
     if not again:
         found = search(made.problem, asked.starts, asked.seed, progress)
         tried, starts = [*tried, *found.minima], (asked.starts, found.agree)
-    ends = []
-    for n, theta in enumerate(_apart(tried, made.problem)):
-        progress("fit", n / len(tried))
+
+    def descent(theta: np.ndarray) -> End | None:
         problem = made.problem if again and made.problem.covers(theta) else made.problem.near(theta)
-        if (end := _descended(made, problem, tangent(problem, theta))) is not None:
-            ends.append(end)
+        return _descended(made, problem, tangent(problem, theta))
+
+    ends = ends_of(tried, made.problem.choice.upper - made.problem.choice.lower, descent, progress)
     if not ends:
         theta, problem = refine(made.problem, np.array(tried), made.noises, None, progress)
         ends = [End(theta, expanded(problem, tangent(problem, theta)), problem)]
@@ -199,13 +200,29 @@ def _lowest(here: Problem, start: np.ndarray, made: Posed) -> tuple[np.ndarray, 
     return reached, weighted
 
 
-def _apart(thetas: Sequence[np.ndarray], problem: Problem) -> list[np.ndarray]:
-    """Those that are not close to one before."""
-    width, found = problem.choice.upper - problem.choice.lower, []
-    for theta in thetas:
-        if all(np.any(np.abs(theta - one) > AGREE * width) for one in found):
-            found.append(theta)
-    return found
+def ends_of(
+    starts: Sequence[np.ndarray],
+    width: np.ndarray,
+    descent: Callable[[np.ndarray], T | None],
+    progress: Progress,
+) -> list[T]:
+    """Where descents from the starts end; none is made from beside a start that has led to an end.
+
+    Args:
+        starts: θ, each (p,).
+        width: of the bounds, (p,).
+        descent: gives the end, or None where it finds none.
+        progress: told the stage and the fraction done.
+    """
+    ends, left = [], []
+    for n, theta in enumerate(starts):
+        progress("fit", n / len(starts))
+        if any(np.all(np.abs(theta - one) <= AGREE * width) for one in left):
+            continue
+        if (end := descent(theta)) is not None:
+            ends.append(end)
+            left.append(theta)
+    return ends
 
 
 def misfit(problem: Problem, theta: np.ndarray, maps: Sequence[Measured]) -> float:

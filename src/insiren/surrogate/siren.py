@@ -21,7 +21,7 @@ _ALONG_GUESS = 0.2  # frequencies along a guess, of those along other coordinate
 
 
 def _polynomial(function: Callable[[np.ndarray], np.ndarray], odd: bool) -> list[float]:
-    """Coefficients in powers of t² of a function of 2πt on |t| ≤ 1/2, over t if it is odd; nearly of least largest error.
+    """Coefficients in powers of t² of a function of 2πt on |t| ≤ 1/2 (over t if odd), nearly of least largest error.
 
     Plain numbers: numpy's would turn single precision into double.
     """
