@@ -29,11 +29,16 @@ class Accuracy:
         ridge_spread: half of the range that holds the middle 68 % of the shifts, meV, shape (n,). Where two
             maxima rival, near a zone centre, a shift jumps between them; mean and standard deviation would show that
             alone.
+        shift_bias: the same as `ridge_bias` of the shift of a wavevector's whole spectrum, by least squares. Where a
+            broadening makes a hump of a ridge, its brightest energy is a matter of its fourth digit, this is not.
+        shift_spread: of that.
     """
 
     r: np.ndarray
     ridge_bias: np.ndarray
     ridge_spread: np.ndarray
+    shift_bias: np.ndarray
+    shift_spread: np.ndarray
 
 
 def accuracy(
@@ -78,7 +83,9 @@ def accuracy(
         learnt = np.asarray(_spectrum(surrogate, params, points)).reshape(len(hkl), -1)
         c = surrogate.scale if scale is None else scale
         r = np.corrcoef(np.log1p(c * exact).ravel(), np.log1p(c * np.maximum(learnt, 0)).ravel())[0, 1]
-        rows.append((r, *_ridge_shift(exact, learnt, omega)))
+        seen = exact.max(axis=1) > _DARK * exact.max()
+        ridges = (_ridge(learnt, omega) - _ridge(exact, omega), _shift(exact, learnt, omega))
+        rows.append((r, *(x for one in ridges for x in _middle(one[seen]))))
     return Accuracy(*np.array(rows).T)
 
 
@@ -87,15 +94,20 @@ def _spectrum(forward, params: dict[str, Array], points: Points) -> Array:
     return forward.spectrum(params, points)
 
 
-def _ridge_shift(exact: np.ndarray, learnt: np.ndarray, omega: np.ndarray) -> tuple[float, float]:
-    """Median and spread of the shift of the ridge; only wavevectors whose ridge is seen, within the energies."""
-    one, other = _ridge(exact, omega), _ridge(learnt, omega)
-    inside = np.isfinite(one) & np.isfinite(other) & (exact.max(axis=1) > _DARK * exact.max())
-    if not inside.any():
+def _middle(shifts: np.ndarray) -> tuple[float, float]:
+    """Median, and half of the range of the middle 68 %, of those that are known."""
+    shifts = shifts[np.isfinite(shifts)]
+    if not len(shifts):
         return np.nan, np.nan
-    shift = other[inside] - one[inside]
-    low, high = np.percentile(shift, [16, 84])
-    return float(np.median(shift)), float((high - low) / 2)
+    low, high = np.percentile(shifts, [16, 84])
+    return float(np.median(shifts)), float((high - low) / 2)
+
+
+def _shift(exact: np.ndarray, learnt: np.ndarray, omega: np.ndarray) -> np.ndarray:
+    """By how much each spectrum is moved up: δ of least squares of S(ω − δ) ≈ S − δ S′, to first order."""
+    slope = np.gradient(exact, omega, axis=1)
+    square = np.sum(slope**2, axis=1)
+    return np.where(square > 0, np.sum(slope * (exact - learnt), axis=1) / np.where(square > 0, square, 1.0), np.nan)
 
 
 def _ridge(S: np.ndarray, omega: np.ndarray) -> np.ndarray:

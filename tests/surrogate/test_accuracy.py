@@ -1,0 +1,41 @@
+"""Where ridges lie, of one spectrum beside another."""
+
+import numpy as np
+import pytest
+
+from insiren.surrogate.accuracy import _middle, _ridge, _shift
+
+OMEGA = np.arange(0.0, 200.0, 1.0)
+
+
+def humps(centres, sigma):
+    return np.exp(-0.5 * ((OMEGA - np.asarray(centres)[:, None]) / sigma) ** 2)
+
+
+@pytest.mark.parametrize("moved", [-0.4, 0.05, 0.3])
+@pytest.mark.parametrize("sigma", [2.0, 13.0])
+def test_a_peak_that_is_moved_is_found_moved(moved, sigma):
+    centres = np.linspace(60.2, 139.7, 20)
+    exact, other = humps(centres, sigma), humps(centres + moved, sigma)
+    assert _shift(exact, other, OMEGA) == pytest.approx(moved, abs=0.02)
+    assert _ridge(other, OMEGA) - _ridge(exact, OMEGA) == pytest.approx(moved, abs=0.03)
+
+
+def test_a_ripple_on_a_hump_moves_its_brightest_energy_more_than_the_hump():
+    centres = np.linspace(60.2, 139.7, 20)
+    exact = humps(centres, 13.0)
+    other = exact * (1 + 0.005 * np.cos(2 * np.pi * OMEGA / 7))
+    brightest = np.abs(_ridge(other, OMEGA) - _ridge(exact, OMEGA))
+    assert np.median(brightest) > 5 * np.max(np.abs(_shift(exact, other, OMEGA)))
+
+
+def test_a_dark_spectrum_has_no_place():
+    dark = np.zeros((1, len(OMEGA)))
+    assert np.isnan(_shift(dark, dark, OMEGA)).all() and np.isnan(_ridge(dark, OMEGA)).all()
+    assert np.isnan(_middle(np.array([np.nan]))).all()
+
+
+def test_the_middle_is_half_of_what_holds_68_in_100():
+    median, spread = _middle(np.r_[np.random.default_rng(0).normal(1.0, 0.3, 100_000), np.nan])
+    assert median == pytest.approx(1.0, abs=0.01)
+    assert spread == pytest.approx(0.3, rel=0.02)
