@@ -15,20 +15,24 @@ def ends(starts, leads):
         made.append(tuple(theta))
         return tuple(theta) if leads(theta) else None
 
-    return ends_of(starts, WIDTH, descent, lambda stage, part: None), made
+    found, lost = ends_of(starts, WIDTH, descent, lambda stage, part: None)
+    return found, [tuple(theta) for theta in lost], made
 
 
 def test_one_descent_is_made_from_starts_that_lie_close():
-    found, made = ends([HERE, BESIDE, AWAY], lambda theta: True)
+    found, lost, made = ends([HERE, BESIDE, AWAY], lambda theta: True)
     assert found == made == [tuple(HERE), tuple(AWAY)]
+    assert lost == []
 
 
 def test_a_start_beside_one_that_led_nowhere_is_not_left_out():
-    found, made = ends([HERE, BESIDE, AWAY], lambda theta: theta is not HERE)
+    found, lost, made = ends([HERE, BESIDE, AWAY], lambda theta: theta is not HERE)
     assert made == [tuple(HERE), tuple(BESIDE), tuple(AWAY)]
     assert found == [tuple(BESIDE), tuple(AWAY)]
+    assert lost == []
 
 
-def test_where_no_descent_leads_anywhere_there_is_no_end():
-    found, made = ends([HERE, BESIDE], lambda theta: False)
-    assert found == [] and len(made) == 2
+def test_a_place_from_which_no_descent_led_anywhere_is_not_given_up_for_another():
+    found, lost, _ = ends([HERE, BESIDE, AWAY], lambda theta: theta is AWAY)
+    assert found == [tuple(AWAY)]
+    assert lost == [tuple(HERE), tuple(BESIDE)]

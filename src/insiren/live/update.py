@@ -132,10 +132,10 @@ def searched(
         problem = made.problem if again and made.problem.covers(theta) else made.problem.near(theta)
         return _descended(made, problem, tangent(problem, theta))
 
-    ends = ends_of(tried, made.problem.choice.upper - made.problem.choice.lower, descent, progress)
-    if not ends:
-        theta, problem = refine(made.problem, np.array(tried), made.noises, None, progress)
-        ends = [End(theta, expanded(problem, tangent(problem, theta)), problem)]
+    ends, lost = ends_of(tried, made.problem.choice.upper - made.problem.choice.lower, descent, progress)
+    if lost:
+        theta, problem = refine(made.problem, np.array(lost), made.noises, None, progress)
+        ends.append(End(theta, expanded(problem, tangent(problem, theta)), problem))
     best = min(ends, key=lambda end: misfit(end.at, end.theta, made.maps))
     return _answered(asked, sets, made, best, starts, True, neutrons)
 
@@ -205,7 +205,7 @@ def ends_of(
     width: np.ndarray,
     descent: Callable[[np.ndarray], T | None],
     progress: Progress,
-) -> list[T]:
+) -> tuple[list[T], list[np.ndarray]]:
     """Where descents from the starts end; none is made from beside a start that has led to an end.
 
     Args:
@@ -213,16 +213,22 @@ def ends_of(
         width: of the bounds, (p,).
         descent: gives the end, or None where it finds none.
         progress: told the stage and the fraction done.
+
+    Returns:
+        The ends, and the starts that led to none, with none beside them that did.
     """
-    ends, left = [], []
+    ends, left, lost = [], [], []
+    beside = lambda theta: any(np.all(np.abs(theta - one) <= AGREE * width) for one in left)  # noqa: E731
     for n, theta in enumerate(starts):
         progress("fit", n / len(starts))
-        if any(np.all(np.abs(theta - one) <= AGREE * width) for one in left):
+        if beside(theta):
             continue
-        if (end := descent(theta)) is not None:
+        if (end := descent(theta)) is None:
+            lost.append(theta)
+        else:
             ends.append(end)
             left.append(theta)
-    return ends
+    return ends, [theta for theta in lost if not beside(theta)]
 
 
 def misfit(problem: Problem, theta: np.ndarray, maps: Sequence[Measured]) -> float:
