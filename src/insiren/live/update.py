@@ -16,6 +16,7 @@ import numpy as np
 import scipp as sc
 
 from insiren.data.spectrum import Measured
+from insiren.errors import FitError, UnstableStructure
 from insiren.fit.answer import answer_at
 from insiren.fit.marquardt import descend
 from insiren.fit.objective import deviance, profile
@@ -134,8 +135,12 @@ def searched(
 
     ends, lost = ends_of(tried, made.problem.choice.upper - made.problem.choice.lower, descent, progress)
     if lost:
-        theta, problem = refine(made.problem, np.array(lost), made.noises, None, progress)
-        ends.append(End(theta, expanded(problem, tangent(problem, theta)), problem))
+        try:
+            theta, problem = refine(made.problem, np.array(lost), made.noises, None, progress)
+            ends.append(End(theta, expanded(problem, tangent(problem, theta)), problem))
+        except (FitError, UnstableStructure):  # none of them has a spectrum on all pixels
+            if not ends:
+                raise
     best = min(ends, key=lambda end: misfit(end.at, end.theta, made.maps))
     return _answered(asked, sets, made, best, starts, True, neutrons)
 
@@ -175,7 +180,7 @@ def _descended(made: Posed, problem: Problem, at: Tangent, first: np.ndarray | N
         step, first = reached - at.theta, None
         if _within(weighted, step, reached):
             return End(reached, weighted, problem)
-        before, part = objective_at(weighted, at), min(1.0, _FAR / float(np.max(np.abs(step / width))))
+        before, part = objective_at(weighted, at), _FAR / max(_FAR, float(np.max(np.abs(step / width))))
         for _ in range(_SHORTER):
             trial = at.theta + part * step
             problem = problem if problem.covers(trial) else problem.near(trial)
