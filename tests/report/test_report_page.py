@@ -14,10 +14,11 @@ from insiren.data.spectrum import image, point_list
 from insiren.errors import FitError
 from insiren.fit.landscape import around
 from insiren.fit.optimise import fit
+from insiren.fit.systematics import Systematics
 from insiren.forward import Parameter, Points, forward
 from insiren.instrument.exact import exact
 from insiren.model.spec import load_model
-from insiren.report import landscape_figure, report, spectrum_figure, value_text
+from insiren.report import landscape_figure, report, spectrum_figure, value_text, words
 from insiren.report.page import symbol
 from insiren.report.path import corners, powder_ticks, ticks
 from insiren.report.spectra import cuts, dispersion, maps, spectra
@@ -179,6 +180,15 @@ def test_a_spectrum_is_drawn_as_picture(tmp_path, suffix):
     assert spectrum_figure(points, tmp_path / f"list.{suffix}").exists()
     with pytest.raises(FitError, match=r"\.png or \.svg"):
         spectrum_figure(spectrum, tmp_path / "one.tiff")
+
+
+def test_the_answer_is_quoted_with_its_systematic_error_where_there_is_one(found):
+    assert "systematic" not in words.headline(found)
+    both = dataclasses.replace(found, systematics=Systematics((), {}, {"J": 0.234, "Jp": 0.14}, ()))
+    J, Jp = (words.value_text(found.values[name], found.errors[name]) for name in ("J", "Jp"))
+    assert words.headline(both).startswith(
+        f"J = {J} (statistical) ± 0.23 (systematic) meV and Jp = {Jp} (statistical) ± 0.14 (systematic) meV, from "
+    )
 
 
 @pytest.fixture(scope="module")

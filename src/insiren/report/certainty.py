@@ -9,19 +9,6 @@ from insiren.report.words import rounded
 _SHOWN = {"0.025": 0.025, "0.16": 0.16, "0.5": 0.5, "0.84": 0.84, "0.975": 0.975}
 
 
-def quoted(fit: Fit) -> str:
-    """Every parameter with its statistical and its systematic error."""
-    assert fit.systematics is not None
-    units = {p.name: f" {p.unit}" if p.unit else "" for p in fit.parameters}
-    said = []
-    for name in fit.names:
-        value, error = rounded(fit.values[name], fit.errors[name])
-        systematic = fit.systematics.total[name]
-        statistical = f" ± {error} (statistical)" if error else ""
-        said.append(f"{name} = {value}{statistical} ± {systematic:.2g} (systematic){units[name]}")
-    return "; ".join(said) + "."
-
-
 def rule() -> str:
     """How the shifts become one number."""
     return f"The fit was repeated from the answer with one thing made otherwise at a time. {RULE}"

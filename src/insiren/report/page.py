@@ -215,7 +215,7 @@ def _systematics(fit: Fit) -> str:
     skipped = _list(fit.systematics.skipped) if fit.systematics.skipped else ""
     return (
         "<section>\n<h2>What each choice moves</h2>\n"
-        f"<p>{escape(certainty.quoted(fit))}</p>\n{_table(head, rows)}\n"
+        f"<p>{escape(words.quoted(fit))}</p>\n{_table(head, rows)}\n"
         f"<p>{escape(certainty.rule())}</p>\n{skipped}</section>"
     )
 

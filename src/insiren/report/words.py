@@ -52,16 +52,25 @@ def _signed(number: str) -> str:
     return number.replace("-", "−")
 
 
-def headline(fit: Fit) -> str:
-    """The answer in one sentence or two."""
+def quoted(fit: Fit) -> str:
+    """Every parameter with its error, and with its systematic error where that was asked for."""
     units = {p.name: f" {p.unit}" if p.unit else "" for p in fit.parameters}
     said = []
     for name in fit.names:
-        said.append(f"{name} = {value_text(fit.values[name], fit.errors[name])}{units[name]}")
+        text = value_text(fit.values[name], fit.errors[name])
+        if fit.systematics is not None:
+            statistical = " (statistical)" if fit.errors[name] else ""
+            text += f"{statistical} ± {fit.systematics.total[name]:.2g} (systematic)"
+        said.append(f"{name} = {text}{units[name]}")
+    return _listed(said)
+
+
+def headline(fit: Fit) -> str:
+    """The answer in one sentence or two."""
     names = data_names(fit)
     sets = f"{len(names)} data sets" if len(names) > 1 else f"the data set {', '.join(names)}"
     quality = f"; χ² per degree of freedom is {fit.chi2_reduced:.3g}" if fit.chi2_reduced is not None else ""
-    return f"{_listed(said)}, from {counted(fit)} of {sets}{quality}."
+    return f"{quoted(fit)}, from {counted(fit)} of {sets}{quality}."
 
 
 def data_names(fit: Fit) -> list[str]:
