@@ -89,12 +89,32 @@ def test_a_part_of_the_pool_is_renewed_at_each_stride(trained):
     assert sorted(changed) == [False, True]
 
 
-def test_the_scale_puts_the_median_peak_at_ten(learner, simulator):
+def test_where_lines_are_sought_most_labels_have_one_and_the_box_is_still_filled(learner, labels, simulator):
+    def share_with_lines(x):
+        inputs = np.unique(
+            learner.domain.lower + (x[:, 0] + 1) / 2 * (learner.domain.upper - learner.domain.lower), axis=0
+        )
+        low, high = learner.domain.omega
+        there = []
+        for h, k, _, J, Jp, _ in inputs:
+            bands = np.asarray(simulator.bands({"J": J, "Jp": Jp}, jnp.asarray([[h, k, 0.0]]))[0])
+            there.append(np.any((bands > low) & (bands < high)))
+        return np.mean(there)
+
+    sought, _ = learner.labels(jax.random.key(7), lit=True)
+    sought = np.asarray(sought, float)
+    assert sought.shape == labels[0].shape
+    even, lit = share_with_lines(labels[0]), share_with_lines(sought)
+    assert even < 0.8 and lit > even + 0.1
+    assert np.all(sought.min((0, 1)) < -0.8) and np.all(sought.max((0, 1)) > 0.8)
+
+
+def test_the_scale_puts_the_median_peak_at_160(learner, simulator):
     low, high = np.array(learner.domain.q_range).T
     Q = np.zeros((300, 3))
     Q[:, :2] = np.random.default_rng(5).uniform(low, high, (300, 2))
     S = np.asarray(simulator({}, Points.table(Q, np.linspace(0, 190, 200)))).reshape(300, 200)
-    assert learner.scale * np.median(S.max(1)) == pytest.approx(10.0, rel=0.25)
+    assert learner.scale * np.median(S.max(1)) == pytest.approx(160.0, rel=0.25)
 
 
 def test_a_model_that_names_no_ei_needs_a_range_of_energies():

@@ -21,9 +21,10 @@ from insiren.surrogate.phase import phase_of
 from insiren.surrogate.samples import Samples
 from insiren.surrogate.siren import siren
 from insiren.surrogate.surrogate import Surrogate
-from insiren.surrogate.training import TYPICAL_PEAK, Recipe, State, decayed_optimiser, descend, rms
+from insiren.surrogate.training import Recipe, State, decayed_optimiser, descend, rms
 from insiren.surrogate.trust import QUERIES, agreement, correlations, provenance
 
+_TYPICAL_PEAK = 10.0  # of c S, in the median: less than a simulator's, for what is dim in given spectra may be noise
 _HELD_OUT = 20  # one set of so many is never trained on
 _GROUP = 16  # points picked together, as in training from a simulator
 _STRIDE = 250  # steps: a step costs no simulation, and small tables are learnt soon
@@ -59,7 +60,7 @@ class Taught:
                 "are needed."
             )
         peaks = np.max(np.nan_to_num(samples.S, nan=0.0), axis=-1)
-        return cls(samples, samples.domain(ignored), recipe, float(TYPICAL_PEAK / np.median(peaks[peaks > 0])))
+        return cls(samples, samples.domain(ignored), recipe, float(_TYPICAL_PEAK / np.median(peaks[peaks > 0])))
 
     @property
     def steps(self) -> int:

@@ -38,7 +38,7 @@ from insiren.surrogate.siren import Siren, siren
 from insiren.surrogate.surrogate import Surrogate, guide_of
 from insiren.surrogate.trust import correlations, measured_errors, provenance
 
-TYPICAL_PEAK = 10.0  # c puts the median peak of log(1 + c S) at log(11): ridges and flanks both count
+_TYPICAL_PEAK = 160.0  # of c S, in the median: dim ridges and flanks count as well (docs/decisions/015)
 _DRAW = 4096  # (Q, parameters) simulated at once
 _DISTINCT = 0.25  # of the pool at the start, where time for steps matters more than other spectra
 _NODES = 24  # of a label along each axis of the Q broadening
@@ -167,7 +167,7 @@ class Learner:
         domain = find_domain(exact, omega, region, parameters=parameters, known=known)
         Q = np.asarray(domain.draw(jax.random.key(recipe.seed), 200))
         L = np.asarray(_typical(given, known, values, Points.table(Q, np.linspace(*domain.omega, 200))))
-        return cls(exact, domain, recipe, float(TYPICAL_PEAK / np.median(L.reshape(200, -1).max(axis=1))), known)
+        return cls(exact, domain, recipe, float(_TYPICAL_PEAK / np.median(L.reshape(200, -1).max(axis=1))), known)
 
     @property
     def steps(self) -> int:
@@ -183,13 +183,13 @@ class Learner:
         facts |= {"known": None if self.known is None else dataclasses.asdict(self.known)}
         return json.loads(json.dumps(facts))
 
-    def labels(self, key: PRNGKeyArray) -> Labels:
+    def labels(self, key: PRNGKeyArray, lit: bool = False) -> Labels:
         """Fresh inputs and labels, see `draw`."""
         simulator = self.exact.given(dict(self.domain.fixed))
         guide = guide_of(simulator, self.guide_nodes)
         if simulator.own_nodes > 1:
             simulator = dataclasses.replace(simulator, own_nodes=max(_NODES, simulator.own_nodes))
-        return draw(simulator, self.domain, self.scale, _DRAW, key, guide, self.known)
+        return draw(simulator, self.domain, self.scale, _DRAW, key, guide, self.known, lit)
 
     @property
     def guide_nodes(self) -> int:
@@ -203,7 +203,7 @@ class Learner:
         outputs = 1 if self.known is None else self.known.outputs
         net = siren(inputs, self.recipe.width, self.recipe.layers, weights, guided=guided, outputs=outputs)
         some = max(1, round(self.recipe.pool * _DISTINCT / _DRAW))
-        parts = [self.labels(k) for k in jax.random.split(draws, some)]
+        parts = [self.labels(k, lit=True) for k in jax.random.split(draws, some)]
         rows = np.arange(self.recipe.pool) % (some * _DRAW)
         pool = tuple(jnp.concatenate(column)[rows] for column in zip(*parts, strict=True))
         return State(net, decayed_optimiser(self.recipe).init(net), pool, jnp.zeros((), int), key, jnp.zeros((), float))
@@ -221,7 +221,7 @@ class Learner:
         key, use = jax.random.split(state.key)
         size = min(_DRAW, self.recipe.pool)
         at = int(state.step) // STRIDE * size % (self.recipe.pool // size * size)
-        new = self.labels(use)
+        new = self.labels(use, lit=True)
         pool = tuple(
             jax.lax.dynamic_update_slice_in_dim(x, y[:size], at, 0) for x, y in zip(state.pool, new, strict=True)
         )
