@@ -1,0 +1,67 @@
+"""What an analysis of peaks makes of the measurement of La2NiO4, and of spectra of the model that describes it best.
+
+    python benchmarks/peak_analysis.py FOLDER [SEEDS]
+
+FOLDER holds both measured paths. `la2nio4-gap` is fitted to their intensities. Its spectra with the errors of the
+measurement drawn anew, and the measurement itself, then go through the baseline: peaks are picked, assigned
+to modes, and a particle swarm finds the exchange (`insiren.baseline`). If the model is right, the two
+differ by chance, and the distance of both from the fit of intensities is that of the methods.
+
+J − 2Jp is the energy of magnons at X = (1/2, 0), J − Jp that at P = (3/4, 1/4), over 4 Z_c S and without gaps.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import scipp as sc
+
+import insiren as ins
+
+COMBINATIONS = {"J": (1, 0), "Jp": (0, 1), "J − 2Jp": (1, -2), "J − Jp": (1, -1)}
+
+
+def by_peaks(forward: ins.Forward, data: list[sc.DataArray], seed: int) -> list[float]:
+    """J and Jp of the baseline."""
+    values = ins.baseline(forward, data, seed=seed).values
+    return [values["J"], values["Jp"]]
+
+
+def drawn(fit: ins.Fit, data: list[sc.DataArray], seed: int) -> list[sc.DataArray]:
+    """What is measured if the model is right: its spectra with the errors of the data."""
+    rng, made = np.random.default_rng(seed), []
+    for one, beside in zip(data, fit.maps, strict=True):
+        values = np.asarray(beside.profile.model).reshape(one.shape) + rng.normal(size=one.shape) * np.sqrt(
+            one.variances
+        )
+        again = one.copy()
+        again.values = np.where(np.isfinite(values), values, 0.0)  # masked, like the pixels without an error
+        made.append(again)
+    return made
+
+
+def line(name: str, answers: list[list[float]]) -> str:
+    """A row: mean and standard deviation of each combination."""
+    found = np.array(answers) @ np.array(list(COMBINATIONS.values()), float).T
+    spread = np.std(found, axis=0, ddof=1) if len(found) > 1 else np.zeros(len(COMBINATIONS))
+    return f"| {name} | " + " | ".join(f"{x:.2f} ± {s:.2f}" for x, s in zip(found.mean(0), spread, strict=True)) + " |"
+
+
+def main() -> None:
+    folder, seeds = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 20
+    data, forward = list(ins.read(folder)), ins.exact(ins.load_model("la2nio4-gap"))
+    fit = ins.fit(forward, data)
+    print("| | " + " | ".join(COMBINATIONS) + " |\n|" + "---|" * (len(COMBINATIONS) + 1))
+    print(line("fit of intensities", [[fit.values["J"], fit.values["Jp"]]]))
+    print(
+        line("peaks of the measurement, seeds of the swarm", [by_peaks(forward, data, n) for n in range(seeds)]),
+        flush=True,
+    )
+    again = [by_peaks(forward, drawn(fit, data, n), n) for n in range(seeds)]
+    print(line("peaks of spectra of the fitted model, errors and swarm anew", again))
+
+
+if __name__ == "__main__":
+    main()
