@@ -344,8 +344,8 @@ def test_another_run_in_the_same_folder_takes_the_place_of_the_first(page, run):
     reader.start()
     assert reader.opened.wait(20)
     old = loaded(page.get("/api/history"))
+    (run.out / "log.jsonl").unlink()  # before the snapshots, whose absence is what says that a run is another
     shutil.rmtree(run.out / "snapshots")
-    (run.out / "log.jsonl").unlink()
     reader.join(20)
     new = loaded(page.get("/api/history"))
     assert new["snapshots"] == [] and new["epoch"] != old["epoch"]

@@ -51,14 +51,14 @@ def test_labels_hold_the_guess_that_a_query_finds(learner, guided):
     guess = jnp.log1p(learner.scale * guided.guide.spectrum(params, points))
     assert TOP * (np.asarray(x[0, :, -1]) + 1) == pytest.approx(np.asarray(guess), rel=1e-3, abs=1e-4)
     label = jnp.log1p(learner.scale * learner.exact.spectrum(params, points))
-    assert np.asarray(y[0]) == pytest.approx(np.asarray(label), rel=1e-3, abs=1e-4)
+    assert np.asarray(y[0]) == pytest.approx(np.asarray(label), rel=1e-3, abs=5e-3)  # the label's nodes are moved
 
 
 def test_derivatives_pass_through_the_guess(guided):
     def whole(J):
         return jnp.sum(guided(INSIDE | {"J": J}, POINTS))
 
-    slope, step = float(jax.jvp(whole, (31.0,), (1.0,))[1]), 0.05
+    slope, step = float(jax.jvp(whole, (31.0,), (1.0,))[1]), 0.02
     difference = (float(whole(31.0 + step)) - float(whole(31.0 - step))) / (2 * step)
     assert slope == pytest.approx(difference, rel=2e-2)
 
