@@ -40,7 +40,7 @@ lint: $(DEVELOP)
 docs: $(DEVELOP)  ## build the documentation into docs/_build/html
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
-bench: $(BENCH) $(PEERS)/.installed  ## print the table of speed and accuracy
+bench: $(BENCH) $(PEERS)/.installed $(PEERS)/.torch-installed  ## print the table of speed and accuracy
 	$(BIN)/python benchmarks/run.py
 
 compare: $(RUNTIME) $(PEERS)/.installed  ## check energies and intensities against pySpinW and magnopy
@@ -73,4 +73,9 @@ $(BENCH): pyproject.toml constraints.txt | $(BIN)/python
 $(PEERS)/.installed: comparison/peers.txt | $(BIN)/python
 	$(BIN)/python -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r comparison/peers.txt
+	@touch $@
+
+# Six gigabytes with what it brings: only for the table of speed.
+$(PEERS)/.torch-installed: comparison/torch.txt | $(PEERS)/.installed
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r comparison/torch.txt
 	@touch $@
