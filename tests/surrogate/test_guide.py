@@ -39,7 +39,8 @@ def test_the_guess_comes_last_and_hardly_oscillates():
 
 
 def test_labels_hold_the_guess_that_a_query_finds(learner, guided):
-    x, y = draw(learner.exact, learner.domain, learner.scale, 8, jax.random.key(3), guided.guide)
+    fine = dataclasses.replace(learner.exact, own_nodes=64)  # a label's nodes are moved: with many it matters little
+    x, y = draw(fine, learner.domain, learner.scale, 8, jax.random.key(3), guided.guide)
     assert x.shape[-1] == len(learner.domain.lower) + 1
     values = learner.domain.lower + (np.asarray(x[0, :, :-1], float) + 1) / 2 * (
         learner.domain.upper - learner.domain.lower
@@ -50,8 +51,8 @@ def test_labels_hold_the_guess_that_a_query_finds(learner, guided):
     points = Points.table(hkl, omega)
     guess = jnp.log1p(learner.scale * guided.guide.spectrum(params, points))
     assert TOP * (np.asarray(x[0, :, -1]) + 1) == pytest.approx(np.asarray(guess), rel=1e-3, abs=1e-4)
-    label = jnp.log1p(learner.scale * learner.exact.spectrum(params, points))
-    assert np.asarray(y[0]) == pytest.approx(np.asarray(label), rel=1e-3, abs=5e-3)  # the label's nodes are moved
+    label = jnp.log1p(learner.scale * fine.spectrum(params, points))
+    assert np.asarray(y[0]) == pytest.approx(np.asarray(label), rel=1e-3, abs=1e-4)
 
 
 def test_derivatives_pass_through_the_guess(guided):
