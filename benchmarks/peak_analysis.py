@@ -1,6 +1,6 @@
 """What an analysis of peaks makes of the measurement of La2NiO4, and of spectra of the model that describes it best.
 
-    python benchmarks/peak_analysis.py FOLDER [SEEDS]
+    python benchmarks/peak_analysis.py FOLDER [SEEDS]     20 seeds by default, at least two
 
 FOLDER holds both measured paths. `la2nio4-gap` is fitted to their intensities. Its spectra with the errors of the
 measurement drawn anew, and the measurement itself, then go through the baseline: peaks are picked, assigned
@@ -21,6 +21,7 @@ import scipp as sc
 import insiren as ins
 
 COMBINATIONS = {"J": (1, 0), "Jp": (0, 1), "J − 2Jp": (1, -2), "J − Jp": (1, -1)}
+WEIGHTS = np.array(list(COMBINATIONS.values()), float)
 
 
 def by_peaks(forward: ins.Forward, data: list[sc.DataArray], seed: int) -> list[float]:
@@ -33,20 +34,23 @@ def drawn(fit: ins.Fit, data: list[sc.DataArray], seed: int) -> list[sc.DataArra
     """What is measured if the model is right: its spectra with the errors of the data."""
     rng, made = np.random.default_rng(seed), []
     for one, beside in zip(data, fit.maps, strict=True):
-        values = np.asarray(beside.profile.model).reshape(one.shape) + rng.normal(size=one.shape) * np.sqrt(
-            one.variances
-        )
+        expected = np.asarray(beside.profile.model).reshape(one.shape)
+        values = expected + rng.normal(size=one.shape) * np.sqrt(one.variances)
         again = one.copy()
         again.values = np.where(np.isfinite(values), values, 0.0)  # masked, like the pixels without an error
         made.append(again)
     return made
 
 
-def line(name: str, answers: list[list[float]]) -> str:
-    """A row: mean and standard deviation of each combination."""
-    found = np.array(answers) @ np.array(list(COMBINATIONS.values()), float).T
-    spread = np.std(found, axis=0, ddof=1) if len(found) > 1 else np.zeros(len(COMBINATIONS))
-    return f"| {name} | " + " | ".join(f"{x:.2f} ± {s:.2f}" for x, s in zip(found.mean(0), spread, strict=True)) + " |"
+def row(name: str, values: np.ndarray, errors: np.ndarray) -> str:
+    """A row of the table: each combination with its error."""
+    return f"| {name} | " + " | ".join(f"{x:.2f} ± {e:.2f}" for x, e in zip(values, errors, strict=True)) + " |"
+
+
+def row_of_many(name: str, answers: list[list[float]]) -> str:
+    """The mean over answers (J, Jp) and their standard deviation."""
+    found = np.array(answers) @ WEIGHTS.T
+    return row(name, found.mean(axis=0), found.std(axis=0, ddof=1))
 
 
 def main() -> None:
@@ -54,13 +58,13 @@ def main() -> None:
     data, forward = list(ins.read(folder)), ins.exact(ins.load_model("la2nio4-gap"))
     fit = ins.fit(forward, data)
     print("| | " + " | ".join(COMBINATIONS) + " |\n|" + "---|" * (len(COMBINATIONS) + 1))
-    print(line("fit of intensities", [[fit.values["J"], fit.values["Jp"]]]))
-    print(
-        line("peaks of the measurement, seeds of the swarm", [by_peaks(forward, data, n) for n in range(seeds)]),
-        flush=True,
-    )
-    again = [by_peaks(forward, drawn(fit, data, n), n) for n in range(seeds)]
-    print(line("peaks of spectra of the fitted model, errors and swarm anew", again))
+    at = [fit.names.index(name) for name in ("J", "Jp")]
+    errors = np.sqrt(np.diag(WEIGHTS @ fit.covariance[np.ix_(at, at)] @ WEIGHTS.T))
+    print(row("fit of intensities, standard errors", WEIGHTS @ fit.theta[at], errors), flush=True)
+    measured = [by_peaks(forward, data, seed) for seed in range(seeds)]
+    print(row_of_many("peaks of the measurement, seeds of the swarm", measured), flush=True)
+    again = [by_peaks(forward, drawn(fit, data, seed), seed) for seed in range(seeds)]
+    print(row_of_many("peaks of spectra of the fitted model, errors and swarm anew", again))
 
 
 if __name__ == "__main__":
