@@ -21,6 +21,7 @@ from insiren.instrument.exact import Exact
 _FACTOR = 2.0  # by which the σ floor is raised and lowered
 _OTHERS = ("per-energy", "smooth", "savgol", "constant")
 _WORSE = 1.5  # a background that makes χ² larger by this factor is refuted by the data, and listed without counting
+_PARTED = (0.25, 0.5, 0.75)  # shares of the pixels below the energies at which they are parted
 _LEAST = 0.05  # of the mean intensity of an energy: a model is never less where it gives the variance
 
 
@@ -187,15 +188,15 @@ def _quadrature(fit: Fit) -> Iterator[Variant]:
 
 
 def _halves(fit: Fit) -> Iterator[Variant]:
-    """The lower and upper half of the pixels along ω, and the first and second half along Q."""
+    """The pixels parted in two at several energies, and the first and second half along Q."""
     if fit.problem.n_peaks:
         raise FitError("Halves along ω and Q: a list of peaks belongs to neither, so none is fitted alone.")
     maps = _maps(fit)
     omega = np.concatenate([np.asarray(m.points.omega)[m.used] for m in maps])
-    middle = float(np.median(omega))
-    for word, low in (("below", True), ("above", False)):
-        keep = [(np.asarray(m.points.omega) <= middle) == low for m in maps]
-        yield from _part(fit, "ω range", f"ω {word} {middle:.4g} meV alone", keep)
+    for border in np.unique(np.quantile(omega, _PARTED, method="lower")).tolist():
+        for word, low in (("below", True), ("above", False)):
+            keep = [(np.asarray(m.points.omega) <= border) == low for m in maps]
+            yield from _part(fit, f"ω parted at {border:.4g} meV", f"ω {word} {border:.4g} meV alone", keep)
     for word, first in (("first", True), ("second", False)):
         keep = []
         for m in maps:

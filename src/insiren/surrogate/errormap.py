@@ -3,11 +3,12 @@
 A second, small network takes the inputs and the answer of the first and gives the typical size b of
 |error| of log(1 + c S), by the likelihood of Laplace's distribution, Σ log b + |error|/b. A factor
 from residuals that neither network has seen makes of it a bound that 95 in 100 errors stay below
-(split conformal prediction). Far from the lines S is 0 and the answer itself is the error: so its
-logarithm is an input too.
+(split conformal prediction), with little chance that fewer do: it is an upper limit of that quantile, from
+spectra drawn again. Far from the lines S is 0 and the answer itself is the error: so its logarithm is an input too.
 
-Source: Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World, Springer (2005);
-Papadopoulos et al., ECML 2002, 345, for the factor on a learnt scale.
+Source: Papadopoulos et al., ECML 2002, 345, for the factor on a learnt scale; Wilks, Ann. Math. Statist. 12, 91
+(1941), for limits that hold a share with a confidence; Efron and Tibshirani, An Introduction to the Bootstrap,
+Chapman and Hall (1993), for drawing groups again.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from insiren.surrogate.siren import Siren, siren
 
 COVERED = 0.95  # of the errors lie below the bound
+_SURE = 0.99  # the confidence with which they do
+_AGAIN = 400  # draws of the spectra, for the chance in the quantile
 _DEVIATE = 1.96  # standard deviations of a Gaussian that hold so many
 _TOP = 2.4  # log 11, the median peak: brings the answer to the size of the other inputs
 _SMALL = 1e-3  # answers of this size and below are as good as 0
@@ -55,7 +58,7 @@ class ErrorMap(eqx.Module):
         return jnp.exp(_START + self.net(_seen(x, answer)))
 
     def bound(self, x: Float[Array, "... i"], answer: Float[Array, "... *v"]) -> Float[Array, "... *v"]:
-        """What 95 in 100 errors of log(1 + c S) stay below."""
+        """What at least 95 in 100 errors of log(1 + c S) stay below."""
         return self.factor * self.typical(x, answer)
 
     def draws(
@@ -102,7 +105,7 @@ def map_errors(net: Siren, learn: Held, tests: Sequence[Held], axis: int, seed: 
     Args:
         net: whose errors.
         learn: points from which typical errors are learnt; spectra one after the other.
-        tests: groups of points for the factor; in each of them the bound holds.
+        tests: groups of points for the factor, spectra along the first axis; in each of them the bound holds.
         axis: which of the inputs is the energy.
         seed: of weights and batches.
     """
@@ -112,13 +115,19 @@ def map_errors(net: Siren, learn: Held, tests: Sequence[Held], axis: int, seed: 
     seen = _seen(x, answer)
     rows = seen.reshape(-1, seen.shape[-1]), (answer - y).reshape(-1)
     found = ErrorMap(_learnt(start, *rows, jax.random.key(seed + 1)), 1.0, 1.0)
-    ratios = [np.asarray(_ratio(found, net, *test)).reshape(-1) for test in tests]
-    # the quantile for a query to come, by the rank among n + 1
-    factor = max(np.quantile(r, min(1.0, COVERED * (1 + 1 / len(r)))) for r in ratios)
+    ratios = [np.asarray(_ratio(found, net, *test)) for test in tests]
+    factor = max(limit(r.reshape(len(r), -1), seed) for r in ratios)
     place = np.asarray(x[:, : x.shape[1] - net.guided * net.outputs], float)
     ratio = np.asarray((answer - y) / found.typical(x, answer), float)
     length = _length(place, ratio.reshape(len(place), -1), axis)
-    return ErrorMap(found.net, float(factor), length)
+    return ErrorMap(found.net, factor, length)
+
+
+def limit(ratio: np.ndarray, seed: int) -> float:
+    """What a share of the ratios stays below, with confidence; errors of one spectrum, a row, are alike."""
+    rng, many = np.random.default_rng(seed), len(ratio)
+    drawn = (ratio[rng.integers(0, many, many)] for _ in range(_AGAIN))
+    return float(np.quantile([np.quantile(one, COVERED) for one in drawn], _SURE))
 
 
 @jax.jit
