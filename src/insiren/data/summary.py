@@ -9,6 +9,7 @@ import scipp as sc
 
 from insiren.data.bins import bins_of
 from insiren.data.peaks import is_peaks
+from insiren.data.scatter import errors_in_doubt
 from insiren.data.spectrum import is_image, left_out, place_of
 from insiren.forward import Bins
 
@@ -50,7 +51,10 @@ def summary(data: sc.DataArray) -> dict[str, Any]:
         "sigma": None if sigma is None else span(sigma),
         "counts": _total(data.coords["counts"].values[~gone]) if "counts" in data.coords else None,
         "advised": {key: float(data.coords[key].value) for key in ("sigma_floor", "sigma_max") if key in data.coords},
-        "look": _doubts(values, None if data.variances is None else data.variances[~gone]),
+        "look": [
+            *_doubts(values, None if data.variances is None else data.variances[~gone]),
+            *filter(None, [errors_in_doubt(data)]),
+        ],
         "noted": noted(data),
         "assumed": assumed(data),
     }

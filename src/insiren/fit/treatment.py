@@ -12,6 +12,7 @@ import scipp as sc
 
 from insiren.data.background import Basis, lowrank_basis, savgol_background, smooth_basis, template_basis
 from insiren.data.files import read
+from insiren.data.scatter import errors_in_doubt
 from insiren.data.spectrum import Measured, measured
 from insiren.errors import FitError
 from insiren.fit.choice import Choice
@@ -86,6 +87,8 @@ def treated(
     """The data sets with weights and backgrounds, without pixels at which a Forward has no finite intensity."""
     maps, remarks = _without_divergent(forwards, choice, maps)
     remarks += _without_bins(forwards, maps)
+    if kind == "gaussian":
+        remarks += tuple(f"{one.name}: {doubt}" for one in sets if (doubt := errors_in_doubt(one)))
     if kind == "poisson" and not any(m.counts is not None and m.counts[m.used].sum() > 0 for m in maps):
         raise FitError("There is not one neutron in the pixels that can be fitted, so that they tell nothing.")
     bases = [_basis(one, wish) for one in maps]
