@@ -203,7 +203,7 @@ def drawn(path: Path, full: ins.Fit, rows: dict[str, tuple[Answers, dict[int, Ex
 
 
 def main() -> None:
-    data = ins.read(sys.argv[1])
+    data = ins.read(sys.argv[1], errors="variance")
     seeds = int(sys.argv[2]) if len(sys.argv) > 2 else 200
     simulator = ins.exact(ins.load_model("la2nio4"))
     full = ins.fit(simulator, data)

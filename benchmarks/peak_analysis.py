@@ -55,7 +55,7 @@ def row_of_many(name: str, answers: list[list[float]]) -> str:
 
 def main() -> None:
     folder, seeds = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 20
-    data, forward = list(ins.read(folder)), ins.exact(ins.load_model("la2nio4-gap"))
+    data, forward = list(ins.read(folder, errors="variance")), ins.exact(ins.load_model("la2nio4-gap"))
     fit = ins.fit(forward, data)
     print("| | " + " | ".join(COMBINATIONS) + " |\n|" + "---|" * (len(COMBINATIONS) + 1))
     at = [fit.names.index(name) for name in ("J", "Jp")]

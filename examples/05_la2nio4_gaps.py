@@ -8,7 +8,8 @@
 #
 # Here both models are fitted to the measurement that Chitturi et al. published (Nat. Commun. 14, 5852 (2023)). It
 # is not part of insiren: `insiren fetch la2nio4` brings it, or the folder that holds it is named by the variable
-# `INSIREN_SHARED`. Without it coarser maps are simulated.
+# `INSIREN_SHARED`. Without it coarser maps are simulated. The files called errors hold variances: pixels next to each
+# other scatter like their roots, which `insiren inspect` says and `errors="variance"` takes for what it is.
 
 # %%
 import os
@@ -24,7 +25,7 @@ models = {name: ins.load_model(name) for name in ("la2nio4", "la2nio4-gap")}
 
 shared = os.environ.get("INSIREN_SHARED")
 if shared:
-    paths = ins.read(Path(shared) / "data/la2nio4")
+    paths = ins.read(Path(shared) / "data/la2nio4", errors="variance")
 else:
     print("INSIREN_SHARED is not set, so these maps are simulated.")
     seen, paths = ins.exact(models["la2nio4-gap"]), []

@@ -14,7 +14,7 @@ OMEGA = np.linspace(1, 40, 40)
 
 
 def noisy(seed: int, unit: float = 1.0) -> sc.DataArray:
-    """A ridge of counts in some unit, with errors that fall from the elastic line to the top, and vary from pixel to pixel."""
+    """A ridge of counts in some unit, with errors that fall towards the top and vary from pixel to pixel."""
     rng = np.random.default_rng(seed)
     sigma = unit * np.geomspace(1, 0.02, 40) * rng.uniform(0.7, 1.4, (80, 40))
     ridge = np.exp(-0.5 * ((OMEGA - 30 * np.sin(np.pi * HKL[:, :1])) / 2) ** 2)

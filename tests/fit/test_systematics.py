@@ -139,7 +139,7 @@ def test_a_part_that_does_not_hold_a_parameter_adds_nothing():
 def test_a_misfit_of_the_highest_energies_is_found_where_they_are_parted():
     """A quarter of the energies wants another A; halves see less of it, for both hold some that agree."""
     data, other = data_set("one", 11.0, 3), data_set("one", 11.2, 3)
-    data.values = np.where(OMEGA > np.quantile(OMEGA, 0.75), other.values, data.values)
+    data.values = np.where(np.quantile(OMEGA, 0.75) < OMEGA, other.values, data.values)
     found = systematics(fit(THEORY, data, starts=1), data)
     low, middle, high = (found.systematics.by_kind[kind]["A"] for kind in parted(found))
     assert high > 1.2 * max(low, middle) and found.systematics.total["A"] >= high

@@ -35,8 +35,8 @@ def errors_in_doubt(data: sc.DataArray) -> str | None:
         other = _scatter(data.values, sigma**power)
         if other is not None and max(other.max(), 1 / other.min()) < _FINE:
             return (
-                f"neighbouring pixels scatter by {_span(given)} times their errors, from the smallest to the largest, but "
-                f"by {_span(other)} times the {word} of these; --errors {meant} takes what is stored for that"
+                f"neighbouring pixels scatter by {_span(given)} times their errors, from the smallest to the largest, "
+                f"but by {_span(other)} times the {word} of these; --errors {meant} takes what is stored for that"
             )
     return None
 
@@ -47,9 +47,10 @@ def _span(ratio: np.ndarray) -> str:
 
 def _scatter(values: Float[np.ndarray, "q w"], sigma: Float[np.ndarray, "q w"]) -> Float[np.ndarray, " g"] | None:
     """By how many of their errors pixels scatter, group by group; None where there are too few, or no noise."""
-    apart = values[1:-1] - (values[:-2] + values[2:]) / 2
-    expected = np.sqrt(sigma[1:-1] ** 2 + (sigma[:-2] ** 2 + sigma[2:] ** 2) / 4)
-    known = np.isfinite(apart) & np.isfinite(expected)
+    with np.errstate(over="ignore", invalid="ignore"):  # a damaged file holds numbers beyond any float
+        apart = values[1:-1] - (values[:-2] + values[2:]) / 2
+        expected = np.sqrt(sigma[1:-1] ** 2 + (sigma[:-2] ** 2 + sigma[2:] ** 2) / 4)
+    known = np.isfinite(apart) & np.isfinite(expected) & (expected > 0)
     if known.sum() < _GROUPS * _FEWEST:
         return None
     order = np.argsort(sigma[1:-1][known], kind="stable")
