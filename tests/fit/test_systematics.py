@@ -102,6 +102,15 @@ def test_where_nothing_is_wrong_the_systematic_error_is_no_larger_than_a_few_sta
     assert "systematic" not in found.to_dict()["parameters"]["width"]
 
 
+def test_weights_of_the_model_have_no_floor_and_are_compared_with_those_of_the_data():
+    data = data_set("one", 11.0, 4, spread=1.0)
+    found = systematics(fit(THEORY, data, starts=1, weights="model"), data)
+    assert "σ floor" not in found.systematics.by_kind
+    plain = fit(THEORY, data, starts=1, sigma_floor=0.0)
+    expected = plain.values["A"] - found.values["A"]
+    assert row(found, "σ of the data").shift["A"] == pytest.approx(expected, abs=0.01 * found.errors["A"])
+
+
 def test_a_shift_of_a_choice_counts_half(quiet):
     by_kind = quiet[0].systematics.by_kind
     assert by_kind["width"]["A"] in (0.0, pytest.approx(abs(row(quiet[0], "width free").shift["A"]) / 2))

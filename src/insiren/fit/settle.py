@@ -102,8 +102,13 @@ def _descend(problem: Problem, theta: np.ndarray, free: np.ndarray, least: float
         step = np.zeros(len(theta))
         step[moving] = _step(J[:, moving], gradient[moving], damping)
         trial = np.clip(theta + step, lower, upper)
-        if float(-gradient @ (trial - theta)) < least:
+        if float(-gradient @ step) < least:
             break
+        if float(-gradient @ (trial - theta)) < least:  # cut off at a bound it leads uphill: a shorter one need not
+            damping = max(10 * damping, 1e-2)
+            if damping > _STIFFEST:
+                break
+            continue
         there = problem if problem.covers(trial) else problem.near(trial)
         beside, slopes = there.jacobian(trial)  # a warm start hardly ever takes a step back
         reached = _value(there, trial, beside)

@@ -85,9 +85,9 @@ def _weighted(fit: Fit, sigmas: Iterable[np.ndarray]) -> tuple[Problem, list[Mea
 
 
 def _floors(fit: Fit, data: list[sc.DataArray]) -> Iterator[Variant]:
-    """Other floors under σ. A Poisson likelihood takes its variances from the model, and has none."""
+    """Other floors under σ. Where the variances are those of the model they do not depend on any."""
     floors = [m.sigma_floor for m in _maps(fit)]
-    if fit.objective != "gaussian" or not any(floors):
+    if fit.objective != "gaussian" or not any(floors) or _by_model(fit):
         return
     for factor, word in ((_FACTOR, "×"), (1 / _FACTOR, "÷")):
         sigmas = []
@@ -98,11 +98,18 @@ def _floors(fit: Fit, data: list[sc.DataArray]) -> Iterator[Variant]:
 
 
 def _weights(fit: Fit) -> Iterator[Variant]:
-    """Weights that do not follow each pixel's own fluctuation."""
+    """Weights that do not follow each pixel's own fluctuation, and those that do where the fit's do not."""
     if fit.objective != "gaussian":
         return
     yield Variant("weights", "σ² ∝ the fitted model within each energy", *_weighted(fit, _from_model(fit)))
+    if _by_model(fit):
+        yield Variant("weights", "σ of the data", *_weighted(fit, (m.sigma for m in _maps(fit))))
     yield Variant("weights", "one σ for each energy, its median", *_weighted(fit, _medians(fit)))
+
+
+def _by_model(fit: Fit) -> bool:
+    """Whether the variances are those of the model's intensity."""
+    return fit.settings.get("weights") == "model"
 
 
 def _from_model(fit: Fit) -> Iterator[np.ndarray]:
