@@ -14,7 +14,7 @@ The bound is the inverse Fisher information of the counts that the answer at all
 and background of every energy unknown. Scatter is the root mean square of the distance from the mean. Shares are those
 near the answer at all neutrons, which is two: that of the same likelihood to the counts themselves that a thinning
 draws from, and that of `insiren.fit` to the measured maps, whose errors weigh the pixels otherwise. The
-measured maps hold more than the model says (χ² near 9 at all neutrons), so that the scatter exceeds the bound of a
+measured maps hold more than the model says, so that the scatter exceeds the bound of a
 model that is right; what is to be expected then is printed too.
 """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import scipp as sc
 from jaxtyping import Float
+from scipy.stats import norm
 
 from insiren.data.adopt import adopt
 from insiren.data.spectrum import is_image, left_out
@@ -12,7 +13,7 @@ from insiren.data.spectrum import is_image, left_out
 _GROUPS = 4  # of pixels, from the smallest errors to the largest
 _FEWEST = 100  # pixels of a group: its scatter is then known to a tenth
 _FINE, _WRONG = 1.4, 2.0  # factors within which errors are right, and beyond which they are not
-_NORMAL = 0.6745  # median of |x| for a standard normal x
+_NORMAL = float(norm.ppf(0.75))  # median of |x| for a standard normal x
 _OTHERWISE = ((0.5, "square roots", "variance"), (2.0, "squares", "sigma"))
 
 
