@@ -7,11 +7,11 @@ neutrons, so a shift is the choice's. The systematic error of a kind is half the
 variants.
 
 Parts of the data (lower and higher ω, parted at several energies, halves of Q, each data set alone): their answers
-differ by chance too. Whether they agree is asked of the objective, without any linearisation: with θ̂ the answer to all and θᵢ that to
-part i of k, Σᵢ [χ²ᵢ(θ̂) − χ²ᵢ(θᵢ)]/noiseᵢ is χ² distributed with p(k − 1) degrees of freedom, the noise that the
-residuals of each part ask for. The error is widened by the square root of their ratio, S, where that is above 1; the
-systematic error of the kind is σ √(S² − 1). A part that does not hold a parameter adds nothing, wherever its own
-answer runs to.
+differ by chance too. Whether they agree is asked of the objective, without any linearisation: with θ̂ the answer to
+all and θᵢ that to part i of k, Σᵢ [χ²ᵢ(θ̂) − χ²ᵢ(θᵢ)]/noiseᵢ is χ² distributed with p(k − 1) degrees of freedom, the
+noise that the residuals of each part ask for. The error is widened by the square root of their ratio, S, where that
+is above 1; the systematic error of the kind is σ √(S² − 1). A part that does not hold a parameter adds nothing,
+wherever its own answer runs to.
 
 Structure that the model leaves in the data makes the answer scatter by more than its standard error σ, by √(H⁻¹KH⁻¹)
 (`scatter`); what that exceeds σ by, in quadrature, is one more kind. It has no variant.
