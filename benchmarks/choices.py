@@ -233,7 +233,6 @@ def main() -> None:
     wanted = sys.argv[2:] or list(CHOICES)
     learner = Learner.of(exact(load_model("la2nio4")), Recipe(guide=3), (0.0, 200.0), None)
     kinds: dict[str, Any] = {"S": drawn(learner, WHOLE)}
-    x, y = learner.labels(jax.random.key(99))
     print(f"| choice, {seconds:.0f} s each | steps | rms | rms near lines |\n|---|---|---|---|")
     for name, choice in CHOICES.items():
         if not any(word in name for word in wanted):
@@ -242,14 +241,13 @@ def main() -> None:
         if choice.learnt == "component":
             asked = component()
             kinds["component"] = drawn(asked, QUARTER)
-            x, y = asked.labels(jax.random.key(99))
         elif choice.learnt == "sharper":
             kinds["sharper"] = drawn(sharper(learner), QUARTER)
-            x, y = learner.labels(jax.random.key(99))
         elif not choice.lit and "even" not in kinds:
             kinds["even"] = drawn(learner, WHOLE, lit=False)
         labels = kinds["even"] if not choice.lit else kinds.get(choice.learnt, kinds["S"])
         net, steps = trained(choice, learner, labels, seconds)
+        x, y = asked.labels(jax.random.key(99))
         off = np.asarray(rescaled(answered(choice, net, asked, x), JUDGED) - rescaled(y, JUDGED), float)
         near = off[:, : ENERGIES // 2]
         print(f"| {name} | {steps:,} | {np.sqrt(np.mean(off**2)):.4f} | {np.sqrt(np.mean(near**2)):.4f} |", flush=True)

@@ -47,8 +47,20 @@ def test_a_torn_line_of_the_log_waits_for_its_rest(tmp_path):
     with file.open("ab") as more:
         more.write(whole[9:])
     assert [line.number for line in log.appended()] == [4]
-    file.write_bytes(whole)  # begun anew
-    assert [line.number for line in log.appended()] == [1]
+
+
+def test_a_log_that_is_deleted_or_begun_anew_is_another_run(tmp_path):
+    file, watch = tmp_path / "log.jsonl", Watch(tmp_path)
+    line = json.dumps({"time": "now", "level": "info", "text": "fitted"}).encode() + b"\n"
+    for begun in (lambda: file.unlink(), lambda: file.write_bytes(line)):
+        file.write_bytes(3 * line)
+        watch.take(watch.look())
+        assert [one.number for one in watch.lines] == [1, 2, 3] and not watch.look().anew
+        before = watch.epoch
+        begun()
+        assert [event.split(b"\n")[0] for event in watch.take(watch.look())] == [b"event: reset"]
+        assert watch.epoch != before and [one.number for one in watch.lines] == [1] * file.exists()
+        assert not watch.look().anew
 
 
 def test_a_reader_that_does_not_read_is_cut_off(tmp_path):

@@ -165,6 +165,14 @@ class LogFile:
     def __init__(self, out: Path) -> None:
         self.out, self.offset, self.count = out, 0, 0
 
+    def shorter(self) -> bool:
+        """Whether less is there than was read: the log was deleted or written anew."""
+        path = contained(self.out, "log.jsonl")
+        try:
+            return self.offset > 0 and (path is None or path.stat().st_size < self.offset)
+        except OSError:
+            return True
+
     def appended(self) -> list[Line]:
         """The new lines. Lines that are not an event are counted but left out."""
         path = contained(self.out, "log.jsonl")
@@ -172,8 +180,6 @@ class LogFile:
             if path is None or not path.is_file():
                 return []
             with path.open("rb") as file:
-                if file.seek(0, io.SEEK_END) < self.offset:  # written anew
-                    self.offset = self.count = 0
                 file.seek(self.offset)
                 content = file.read(MOST_BYTES)
         except OSError:

@@ -43,7 +43,7 @@ class Watch:
     """What is known of a folder, and who is to be told.
 
     Attributes:
-        epoch: names the run; it changes when live.json does, or when snapshots start again.
+        epoch: names the run; it changes when live.json does, or when snapshots or the log start again.
         entries: by number; a snapshot that was read once is never read again.
         lines: the last of the log.
     """
@@ -69,7 +69,7 @@ class Watch:
     def look(self) -> Found:
         """Looks at the folder once, changing nothing that readers see, so that a thread may do it."""
         run, there = read_whole(self.out, "live.json") or b"{}", numbers(self.out)
-        fewer = bool(self.entries) and max(there, default=0) < self.newest
+        fewer = (bool(self.entries) and max(there, default=0) < self.newest) or self.log.shorter()
         anew = fewer or run != self.run
         if anew:
             self.log = LogFile(self.out)
