@@ -52,7 +52,7 @@ def test_a_torn_line_of_the_log_waits_for_its_rest(tmp_path):
 def test_a_log_that_is_deleted_or_begun_anew_is_another_run(tmp_path):
     file, watch = tmp_path / "log.jsonl", Watch(tmp_path)
     line = json.dumps({"time": "now", "level": "info", "text": "fitted"}).encode() + b"\n"
-    for begun in (lambda: file.unlink(), lambda: file.write_bytes(line)):
+    for begun in (file.unlink, lambda: file.write_bytes(line)):
         file.write_bytes(3 * line)
         watch.take(watch.look())
         assert [one.number for one in watch.lines] == [1, 2, 3] and not watch.look().anew
