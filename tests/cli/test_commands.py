@@ -200,6 +200,19 @@ def test_a_fit_writes_every_key_of_the_contract_and_a_report_and_nothing_else(fi
     assert load_fit(folder / "out" / "fit.json").values["J"] == content["parameters"]["J"]["value"]
 
 
+def test_legs_of_a_path_have_a_scale_each(insiren):
+    made = insiren("simulate", "la2nio4", "--set", "q_fwhm=0", "--path", "P M X", "--omega", "30:140:5", "--counts", 100_000,
+                   "--out", "bent.csv")  # fmt: skip
+    assert made.code == 0, made.err
+    said = insiren("fit", "la2nio4", "bent.csv", "--fix", "q_fwhm=0", "--starts", 1, "--legs", "--out", "out")
+    assert said.code == 0, said.err
+    content = load_fit("out/fit.json").content
+    first, second = content["data"]
+    assert first["name"].endswith("-1") and second["name"].endswith("-2")
+    assert first["scale"] != second["scale"] > 0
+    assert content["parameters"]["J"]["value"] == pytest.approx(29.0, abs=4 * content["parameters"]["J"]["error"])
+
+
 def test_files_that_a_command_writes_can_be_read_by_others(fitted):
     _, folder = fitted
     assert os.stat(folder / "out").st_mode & 0o555 == 0o555

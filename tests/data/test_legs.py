@@ -32,6 +32,14 @@ def test_legs_hold_the_pixels_of_the_path_each_once():
     assert all(bins_of(part).omega == 1.0 for part in parts)
 
 
+def test_legs_without_a_tube_keep_the_bins_of_their_path_and_need_no_plane():
+    whole = along([0, 0, 0], [0.5, 0.5, 0], [0.5, 0, 0.5], bins=Bins(hkl=((0.1, 0, 0),)))
+    parts = legs(whole, None, SQUARE)
+    assert [bins_of(part) for part in parts] == [bins_of(whole)] * 2
+    (straight,) = legs(along([0, 0, 0], [0.5, 0, 0]), None, SQUARE)
+    assert straight.name == "path-1" and straight.sizes["Q"] == 5
+
+
 @pytest.mark.parametrize("reciprocal", [SQUARE, HEXAGONAL])
 def test_tubes_are_as_wide_as_asked_for_and_perpendicular_to_their_legs_in_the_plane(reciprocal):
     corners = np.array([[0, 0, 0], [1 / 3, 1 / 3, 0], [0.5, 0, 0], [0, 0, 0]])

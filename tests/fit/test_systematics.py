@@ -116,6 +116,28 @@ def test_a_shift_of_a_choice_counts_half(quiet):
     assert by_kind["width"]["A"] in (0.0, pytest.approx(abs(row(quiet[0], "width free").shift["A"]) / 2))
 
 
+def test_a_background_that_the_data_refute_is_listed_without_counting():
+    """A background that falls along Q: one value an energy cannot describe it, one for each energy beside it may."""
+    data = data_set("one", 11.0, 0)
+    flat = systematics(fit(THEORY, data, starts=1), data)
+    assert all(r.counts for r in flat.systematics.rows)
+    data.values += np.linspace(0.3, 0.0, 24)[:, None]
+    found = systematics(fit(THEORY, data, starts=1, background="lowrank"), data)
+    refuted = [row(found, f"background {name}") for name in ("per-energy", "smooth", "constant")]
+    assert not any(r.counts for r in refuted)
+    assert all(r.what.endswith("(refuted by the data; not in the total)") for r in refuted)
+    assert max(abs(r.sigmas["A"]) for r in refuted) > 0.1  # which would count
+    assert found.systematics.by_kind["background"]["A"] == 0
+
+
+def test_a_smooth_background_is_as_stiff_in_a_variant_as_in_a_fit_of_its_own(quiet):
+    found, data = quiet
+    smooth = fit(THEORY, data, starts=1, background="smooth")
+    assert row(found, "background smooth").values["A"] == pytest.approx(
+        smooth.values["A"], abs=0.01 * found.errors["A"]
+    )
+
+
 def test_two_measurements_that_disagree_widen_the_error_to_their_distance():
     """Of two equal parts at ± δ of the mean the scale factor gives √(δ² − σ²)."""
     delta = 0.1

@@ -68,9 +68,12 @@ Range = Annotated[
     list[str],
     typer.Option("--range", metavar="AXIS=LO:HI", help="Fit this part alone: E in meV; h, k, l in r.l.u.; Q_abs."),
 ]
+Legs = Annotated[
+    bool, typer.Option("--legs", help="Each straight leg of a path has a scale and a background of its own.")
+]
 Tube = Annotated[
     float | None,
-    typer.Option("--tube", min=0, metavar="1/Å", help="Full width across a path of what was added up along it."),
+    typer.Option("--tube", min=0, metavar="1/Å", help="--legs, each averaged over this full width across it."),
 ]
 Refine = Annotated[int, typer.Option("--refine", min=1, help="Factor on the quadrature nodes of the Q broadening.")]
 Smear = Annotated[
@@ -96,6 +99,7 @@ class Wishes(NamedTuple):
     sigma_max: float | None
     refine: int
     range: list[str]
+    legs: bool
     tube: float | None
     smear: float | None
     assignment: str
@@ -129,6 +133,7 @@ def fit(
     sigma_max: SigmaMax = None,
     refine: Refine = 1,
     range: Range = [],  # noqa: B006
+    legs: Legs = False,
     tube: Tube = None,
     smear: Smear = None,
     assignment: Assignment = "nearest",
@@ -164,7 +169,7 @@ def _fit(forward: str, data: list[Path], wishes: Wishes) -> tuple[Any, Timer, li
             raise UsageError("The baseline has one value of each parameter for all data sets; leave --each out.")
         sets = read_all(data, wishes.hints, wishes.range)
         source, fixed, bounds = _source(forward, wishes)
-        if wishes.tube is not None:
+        if wishes.legs or wishes.tube is not None:
             sets = _in_legs(sets, wishes.tube, source)
         from insiren.fit.optimise import fit as run
 
@@ -219,12 +224,16 @@ def _source(forward: str, wishes: Wishes) -> tuple[Any, dict[str, float], dict[s
     return source, fixed, bounds
 
 
-def _in_legs(sets: list[Any], tube: float, source: Any) -> list[Any]:
-    """The legs of paths that were cut with a tube, in 1/Å."""
+def _in_legs(sets: list[Any], tube: float | None, source: Any) -> list[Any]:
+    """The legs of paths, averaged over a tube in 1/Å if one is given."""
+    import numpy as np
+
     from insiren.data.legs import legs
     from insiren.instrument.exact import Exact
     from insiren.model.crystal import lattice
 
+    if tube is None:
+        return [leg for one in sets for leg in legs(one, None, np.eye(3))]  # what is straight is so in r.l.u. too
     if not isinstance(source, Exact):
         raise UsageError("--tube: only the exact simulator averages across a path; name a model, not a surrogate.")
     return [leg for one in sets for leg in legs(one, tube, lattice(source.model).reciprocal)]
@@ -304,6 +313,7 @@ def landscape(
     sigma_max: SigmaMax = None,
     refine: Refine = 1,
     range: Range = [],  # noqa: B006
+    legs: Legs = False,
     tube: Tube = None,
     smear: Smear = None,
     assignment: Assignment = "nearest",

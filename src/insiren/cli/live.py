@@ -113,7 +113,9 @@ def live(
         raise UsageError(f"--odds {odds:g}: odds that decide a question are above 1, such as 20.")
     if not 0 < confidence < 1:
         raise UsageError(f"--confidence {confidence:g}: a probability between 0 and 1, such as 0.68, is needed.")
-    given = locals() | {"preset": None, "smear": None, "tube": None, "assignment": "nearest", "baseline": False}
+    given = locals() | {
+        "preset": None, "smear": None, "legs": False, "tube": None, "assignment": "nearest", "baseline": False
+    }  # fmt: skip
     wishes = Wishes(**{name: given[name] for name in Wishes._fields})
     from insiren.live.run import Live
     from insiren.live.run import Wishes as LiveWishes

@@ -1,12 +1,15 @@
-"""The straight legs of a path in Q, each averaged over the tube that the path was cut with.
+"""The straight legs of a path in Q, each a data set of its own, averaged over the tube that the path was cut with.
 
-A map along a path is made by adding up what lies within some distance of it. Along the path the bins are as small as
+A map along a path is put together from a cut for each leg, whose scale and background need not be those of the next.
+Each cut is made by adding up what lies within some distance of the leg. Along the path the bins are as small as
 its steps; across it they are as wide as the tube, whose direction turns at every corner, so that each leg has a bin of
 its own. Where a cone of magnons is narrow the tube matters: it adds wavevectors farther from the middle of the cone, at
 higher energies, and never nearer ones.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import scipp as sc
@@ -23,12 +26,13 @@ _FLAT = 1e-6  # of the longest extent: what lies less beside a plane lies in it
 _HKL = ("h", "k", "l")
 
 
-def legs(data: sc.DataArray, tube: float, reciprocal: Float[np.ndarray, "3 3"]) -> list[sc.DataArray]:
-    """The straight legs of a path as data sets of their own, averaged across it in the plane of the path.
+def legs(data: sc.DataArray, tube: float | None, reciprocal: Float[np.ndarray, "3 3"]) -> list[sc.DataArray]:
+    """The straight legs of a path as data sets of their own, averaged across it in the plane of the path if asked.
 
     Args:
-        data: an image whose wavevectors follow each other along a path with a corner, so that its plane is known.
-        tube: full width of what was added up across the path, in 1/Å.
+        data: an image whose wavevectors follow each other along a path; with a tube one that has a corner, so that
+            its plane is known.
+        tube: full width of what was added up across the path, in 1/Å; None for no average.
         reciprocal: vectors of the reciprocal lattice in 1/Å, one a row.
 
     Returns:
@@ -36,11 +40,29 @@ def legs(data: sc.DataArray, tube: float, reciprocal: Float[np.ndarray, "3 3"]) 
         that it ends. Wavevectors that are a leg of their own are left out, for they have no direction.
 
     Raises:
-        DataError: it is no image of a crystal, has bins in Q already, or lies along one line.
+        DataError: it is no image of a crystal; or, with a tube, it has bins in Q already, or lies along one line.
     """
     data = adopt(data)
     if not is_image(data) or place_of(data) != _HKL:
         raise DataError(f"{data.name} is no image along a path of wavevectors, so it has no legs.")
+    data = data.transpose(["Q", "energy_transfer"])
+    Q = np.stack([data.coords[name].values for name in _HKL], axis=1).astype(float) @ reciprocal
+    across = None if tube is None else _across(data, Q, tube)
+    found = []
+    for which in _legs(Q):
+        leg = data["Q", which[0] : which[-1] + 1].copy()
+        leg.name = f"{data.name}-{len(found) + 1}"
+        leg.coords[LEG_OF] = sc.scalar(data.name)
+        if across is not None:
+            edge = across(Q[which[-1]] - Q[which[0]]) @ np.linalg.inv(reciprocal)
+            for name, coord in bin_coords(bins_of(data)._replace(hkl=(tuple(edge.tolist()),))).items():
+                leg.coords[name] = coord
+        found.append(leg)
+    return found
+
+
+def _across(data: sc.DataArray, Q: Float[np.ndarray, "q 3"], tube: float) -> Callable[[np.ndarray], np.ndarray]:
+    """The edge of a tube, in 1/Å, across a leg that runs along a vector."""
     bins = bins_of(data)
     if bins.hkl:
         raise DataError(
@@ -48,26 +70,12 @@ def legs(data: sc.DataArray, tube: float, reciprocal: Float[np.ndarray, "3 3"]) 
         )
     if not tube > 0:
         raise DataError(f"{data.name}: a tube of {tube:g} 1/Å has no width.")
-    data = data.transpose(["Q", "energy_transfer"])
-    hkl = np.stack([data.coords[name].values for name in _HKL], axis=1).astype(float)
-    Q = hkl @ reciprocal
     _, extent, axes = np.linalg.svd(Q - Q.mean(axis=0), full_matrices=False)
     if len(Q) < 3 or extent[1] < _FLAT * extent[0]:
         raise DataError(f"{data.name} lies along one line, which does not say in which plane its tube lies.")
     if extent[2] > _FLAT * extent[0]:
         raise DataError(f"{data.name} does not lie in one plane, so that its tube is not known.")
-    found = []
-    for which in _legs(Q):
-        along = Q[which[-1]] - Q[which[0]]
-        across = np.cross(axes[2], along / np.linalg.norm(along))
-        edge = tube * across @ np.linalg.inv(reciprocal)
-        leg = data["Q", which[0] : which[-1] + 1].copy()
-        leg.name = f"{data.name}-{len(found) + 1}"
-        leg.coords[LEG_OF] = sc.scalar(data.name)
-        for name, coord in bin_coords(bins._replace(hkl=(tuple(edge.tolist()),))).items():
-            leg.coords[name] = coord
-        found.append(leg)
-    return found
+    return lambda along: tube * np.cross(axes[2], along / np.linalg.norm(along))
 
 
 def _legs(Q: Float[np.ndarray, "q 3"]) -> list[np.ndarray]:

@@ -10,6 +10,8 @@ import numpy as np
 from insiren.errors import FitError
 from insiren.fit.result import Fit
 
+STRONG = 10.0  # by which an information criterion is strongly worse
+
 
 def compare(fits: Sequence[Fit]) -> list[dict[str, Any]]:
     """Fits of the same data ranked by the Bayesian information criterion, with their evidence.

@@ -4,7 +4,8 @@ Every variant changes one choice and is fitted anew from the answer. Two kinds a
 
 Choices of the analysis (σ floor, weights, background, width, quadrature): all variants describe the same
 neutrons, so a shift is the choice's. The systematic error of a kind is half the spread of the answer and its
-variants.
+variants. A background that the data refute, by a Bayesian information criterion more than 10 above that of the
+answer's, is listed and not counted: it is no choice that was open.
 
 Parts of the data (lower and higher ω, parted at several energies, halves of Q, each data set alone): their answers
 differ by chance too. Whether they agree is asked of the objective, without any linearisation: with θ̂ the answer to
@@ -21,7 +22,8 @@ them the largest counts, for their sum would count one misfit several times. The
 root of the sum of its square and the squares over the choices.
 
 Source: scale factor S: Particle Data Group, Review of Particle Physics, Introduction, section 5.2.2;
-likelihood ratio: Wilks, Ann. Math. Statist. 9, 60 (1938).
+likelihood ratio: Wilks, Ann. Math. Statist. 9, 60 (1938); criterion: Kass and Raftery, J. Am. Stat. Assoc. 90, 773
+(1995).
 """
 
 from __future__ import annotations
@@ -35,17 +37,18 @@ import scipp as sc
 
 from insiren.data.peaks import is_peaks
 from insiren.errors import FitError, InsirenError
+from insiren.fit.compare import STRONG
 from insiren.fit.objective import nuisance
 from insiren.fit.result import Fit
 from insiren.fit.sandwich import scatter
 from insiren.fit.settle import Settled, settle
-from insiren.fit.variants import Variant, all_variants
+from insiren.fit.variants import BACKGROUND, Variant, all_variants
 
 RULE = (
-    "Choices: half the spread of the answer and its variants, kind by kind. Parts of the data: σ √(S² − 1), S² the "
-    "gain in χ²/noise when the parts are fitted apart, over its degrees of freedom. Structure that is left: by how "
-    "much √(H⁻¹KH⁻¹) exceeds σ. These see one misfit in several ways: the largest of them, and the choices, add in "
-    "quadrature."
+    "Choices: half the spread of the answer and its variants, kind by kind, without backgrounds that the data refute. "
+    "Parts of the data: σ √(S² − 1), S² the gain in χ²/noise when the parts are fitted apart, over its degrees of "
+    "freedom. Structure that is left: by how much √(H⁻¹KH⁻¹) exceeds σ. These see one misfit in several ways: the "
+    "largest of them, and the choices, add in quadrature."
 )
 STRUCTURE = "structure left in the data"
 _TOLD = 0.01  # of a standard error: smaller shifts are zero
@@ -175,16 +178,25 @@ def _row(fit: Fit, variant: Variant) -> Row:
     noise = fit.noise
     if variant.part:
         noise = max(1.0, found.objective / (sum(int(m.used.sum()) for m in variant.maps) + problem.n_peaks))
+    refuted = variant.kind == BACKGROUND and _refuted(fit, found)
     return Row(
         kind=variant.kind,
-        what=variant.what,
+        what=variant.what + refuted * " (refuted by the data; not in the total)",
         shift=shift,
         sigmas={name: shift[name] / e if (e := errors[name]) else None for name in fit.names},
         values=values,
         gain=max(0.0, at_answer - found.objective) / noise,
         part=variant.part,
-        counts=variant.counts,
+        counts=not refuted,
     )
+
+
+def _refuted(fit: Fit, found: Settled) -> bool:
+    """Whether the information criterion of a variant's background is far above that of the answer's."""
+    taken = [sum(nuisance(t) for t in problem.data) for problem in (found.problem, fit.problem)]
+    noise = min(fit.noise, max(1.0, found.objective / (fit.n_data - len(found.theta) - taken[0])))
+    worse = (found.objective - fit.objective_value) / noise + (taken[0] - taken[1]) * np.log(fit.n_data)
+    return bool(worse > STRONG)
 
 
 def _settled(problem: Any, start: np.ndarray, variant: Variant, noise: float) -> tuple[float, Settled]:

@@ -12,15 +12,16 @@ from insiren.data.background import savgol_background, smooth_basis
 from insiren.data.legs import LEG_OF
 from insiren.data.spectrum import Measured, measured
 from insiren.errors import FitError, InsirenError
+from insiren.fit.evidence import by_evidence
 from insiren.fit.objective import Target, reweighted, target
 from insiren.fit.peaks import JointProblem, PeakProblem
 from insiren.fit.problem import Problem
 from insiren.fit.result import Fit
 from insiren.instrument.exact import Exact
 
+BACKGROUND = "background"  # the kind
 _FACTOR = 2.0  # by which the σ floor is raised and lowered
 _OTHERS = ("per-energy", "smooth", "savgol", "constant")
-_WORSE = 1.5  # a background that makes χ² larger by this factor is refuted by the data, and listed without counting
 _PARTED = (0.25, 0.5, 0.75)  # shares of the pixels below the energies at which they are parted
 _LEAST = 0.05  # of the mean intensity of an energy: a model is never less where it gives the variance
 
@@ -35,7 +36,6 @@ class Variant:
         problem: its residuals; not yet prepared where the Forward is another.
         maps: its data sets.
         part: whether it is a part of the data.
-        counts: whether it enters the total.
     """
 
     kind: str
@@ -43,7 +43,6 @@ class Variant:
     problem: Problem | PeakProblem
     maps: list[Measured]
     part: bool = False
-    counts: bool = True
 
 
 def all_variants(fit: Fit, data: list[sc.DataArray]) -> tuple[list[Variant], list[str]]:
@@ -142,7 +141,8 @@ def _medians(fit: Fit) -> Iterator[np.ndarray]:
 
 
 def _backgrounds(fit: Fit, data: list[sc.DataArray]) -> Iterator[Variant]:
-    """Other backgrounds that need nothing the fit did not have."""
+    """Other backgrounds that need nothing the fit did not have, as stiff as the evidence wants them."""
+    spectra = fit.problem.spectra(fit.theta)
     for other in _OTHERS:
         if other == fit.background or (other == "savgol" and fit.objective == "poisson"):
             continue
@@ -151,12 +151,9 @@ def _backgrounds(fit: Fit, data: list[sc.DataArray]) -> Iterator[Variant]:
         except InsirenError:
             continue  # too few energies or columns for this one
         bases = [smooth_basis(m) if other == "smooth" else None for m in _maps(fit)]
-        made = zip(_maps(fit), curves, bases, fit.problem.data, strict=True)
-        same = tuple(_instead(fit, target(m, other, curve, basis), t) for m, curve, basis, t in made)
-        problem = dataclasses.replace(fit.problem, data=same)
-        counts = problem.objective(fit.theta) < _WORSE * fit.problem.objective(fit.theta)
-        note = "" if counts else " (refuted by its χ²; not in the total)"
-        yield Variant("background", f"background {other}{note}", problem, _maps(fit), counts=counts)
+        made = zip(spectra, _maps(fit), curves, bases, fit.problem.data, strict=True)
+        same = tuple(by_evidence(S, _instead(fit, target(m, other, curve, basis), t)) for S, m, curve, basis, t in made)
+        yield Variant(BACKGROUND, f"background {other}", dataclasses.replace(fit.problem, data=same), _maps(fit))
 
 
 def _instead(fit: Fit, fresh: Target, now: Target) -> Target:
