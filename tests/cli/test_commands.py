@@ -201,8 +201,8 @@ def test_a_fit_writes_every_key_of_the_contract_and_a_report_and_nothing_else(fi
 
 
 def test_legs_of_a_path_have_a_scale_each(insiren):
-    made = insiren("simulate", "la2nio4", "--set", "q_fwhm=0", "--path", "P M X", "--omega", "30:140:5", "--counts", 100_000,
-                   "--out", "bent.csv")  # fmt: skip
+    made = insiren("simulate", "la2nio4", "--set", "q_fwhm=0", "--path", "P M X", "--omega", "30:140:5",
+                   "--counts", 100_000, "--out", "bent.csv")  # fmt: skip
     assert made.code == 0, made.err
     said = insiren("fit", "la2nio4", "bent.csv", "--fix", "q_fwhm=0", "--starts", 1, "--legs", "--out", "out")
     assert said.code == 0, said.err

@@ -25,20 +25,20 @@ class Accuracy:
 
     Attributes:
         r: Pearson correlation of log(1 + c S), shape (n,).
-        ridge_bias: median over wavevectors of the shift of the brightest energy, meV, shape (n,).
-        ridge_spread: half of the range that holds the middle 68 % of the shifts, meV, shape (n,). Where two
-            maxima rival, near a zone centre, a shift jumps between them; mean and standard deviation would show that
-            alone.
-        shift_bias: the same as `ridge_bias` of the shift of a wavevector's whole spectrum, by least squares. Where a
-            broadening makes a hump of a ridge, its brightest energy is a matter of its fourth digit, this is not.
-        shift_spread: of that.
+        ridge_bias: median over wavevectors of how far a ridge is moved, meV, shape (n,). A ridge lies at the centre of
+            what rises above half of its maximum, as a peak that is fitted does.
+        ridge_spread: half of the range that holds the middle 68 % of these, meV, shape (n,). Where two maxima rival,
+            near a zone centre, they jump; mean and standard deviation would show that alone.
+        brightest_bias: the same as `ridge_bias` of the brightest energy. Where a broadening makes a hump of a ridge,
+            that is a matter of its fourth digit.
+        brightest_spread: of that.
     """
 
     r: np.ndarray
     ridge_bias: np.ndarray
     ridge_spread: np.ndarray
-    shift_bias: np.ndarray
-    shift_spread: np.ndarray
+    brightest_bias: np.ndarray
+    brightest_spread: np.ndarray
 
 
 def accuracy(
@@ -84,8 +84,8 @@ def accuracy(
         c = surrogate.scale if scale is None else scale
         r = np.corrcoef(np.log1p(c * exact).ravel(), np.log1p(c * np.maximum(learnt, 0)).ravel())[0, 1]
         seen = exact.max(axis=1) > _DARK * exact.max()
-        ridges = (_ridge(learnt, omega) - _ridge(exact, omega), _shift(exact, learnt, omega))
-        rows.append((r, *(x for one in ridges for x in _middle(one[seen]))))
+        moved = (place(learnt, omega) - place(exact, omega) for place in (_ridge, _brightest))
+        rows.append((r, *(x for one in moved for x in _middle(one[seen]))))
     return Accuracy(*np.array(rows).T)
 
 
@@ -103,14 +103,14 @@ def _middle(shifts: np.ndarray) -> tuple[float, float]:
     return float(np.median(shifts)), float((high - low) / 2)
 
 
-def _shift(exact: np.ndarray, learnt: np.ndarray, omega: np.ndarray) -> np.ndarray:
-    """By how much each spectrum is moved up: δ of least squares of S(ω − δ) ≈ S − δ S′, to first order."""
-    slope = np.gradient(exact, omega, axis=1)
-    square = np.sum(slope**2, axis=1)
-    return np.where(square > 0, np.sum(slope * (exact - learnt), axis=1) / np.where(square > 0, square, 1.0), np.nan)
-
-
 def _ridge(S: np.ndarray, omega: np.ndarray) -> np.ndarray:
+    """The centre of what rises above half of the maximum of each wavevector; NaN where there is nothing."""
+    above = np.maximum(S - 0.5 * S.max(axis=1, keepdims=True), 0.0)
+    total = above.sum(axis=1)
+    return np.where(total > 0, above @ omega / np.where(total > 0, total, 1.0), np.nan)
+
+
+def _brightest(S: np.ndarray, omega: np.ndarray) -> np.ndarray:
     """The brightest energy of each wavevector, by the parabola through its three pixels; NaN at the edge."""
     top = np.argmax(S, axis=1)
     inner = (top > 0) & (top < len(omega) - 1)
