@@ -13,13 +13,14 @@ def humps(centres, sigma):
 
 
 @pytest.mark.parametrize("moved", [-0.4, 0.05, 0.3])
-@pytest.mark.parametrize("sigma", [2.0, 13.0])
-def test_a_peak_that_is_moved_is_found_moved(moved, sigma):
+@pytest.mark.parametrize(("sigma", "edges"), [(2.0, 0.08), (13.0, 0.02)])
+def test_a_peak_that_is_moved_is_found_moved(moved, sigma, edges):
+    """What is above half of a maximum gains and loses whole pixels, by chance in each and not in the mean."""
     centres = np.linspace(60.2, 139.7, 20)
     exact, other = humps(centres, sigma), humps(centres + moved, sigma)
-    for place in (_ridge, _brightest):
-        found = place(other, OMEGA) - place(exact, OMEGA)
-        assert found == pytest.approx(moved, abs=0.08) and np.mean(found) == pytest.approx(moved, abs=0.02)
+    assert _brightest(other, OMEGA) - _brightest(exact, OMEGA) == pytest.approx(moved, abs=0.04)
+    found = _ridge(other, OMEGA) - _ridge(exact, OMEGA)
+    assert found == pytest.approx(moved, abs=edges) and np.mean(found) == pytest.approx(moved, abs=0.02)
 
 
 def test_a_ripple_on_a_hump_moves_its_brightest_energy_more_than_the_hump():

@@ -1,7 +1,7 @@
 """The straight legs of a path in Q, each a data set of its own, averaged over the tube that the path was cut with.
 
-A map along a path is put together from a cut for each leg, whose scale and background need not be those of the next.
-Each cut is made by adding up what lies within some distance of the leg. Along the path the bins are as small as
+A map along a path is often put together from a cut for each leg, whose scale and background need not be those of the
+next. Each cut is made by adding up what lies within some distance of the leg. Along the path the bins are as small as
 its steps; across it they are as wide as the tube, whose direction turns at every corner, so that each leg has a bin of
 its own. Where a cone of magnons is narrow the tube matters: it adds wavevectors farther from the middle of the cone, at
 higher energies, and never nearer ones.
