@@ -11,11 +11,12 @@ thinnings. The first few are fitted by `insiren.fit` itself too.
 Beside it the published procedure, through the bundled surrogate, where PAPER_SEEDS are asked for.
 
 The bound is the inverse Fisher information of the counts that the answer at all neutrons expects in every pixel, scale
-and background of every energy unknown. Scatter is the root mean square of the distance from the mean. Shares are those
-near the answer at all neutrons, which is two: that of the same likelihood to the counts themselves that a thinning
-draws from, and that of `insiren.fit` to the measured maps, whose errors weigh the pixels otherwise. The
-measured maps hold more than the model says, so that the scatter exceeds the bound of a
-model that is right; what is to be expected then is printed too.
+and background of every energy unknown. Beside it stands the inverse curvature of the likelihood of the counts that the
+maps hold (observed information), which is the same where the model is right. Scatter is the root mean square of the
+distance from the mean. Shares are those near the answer at all neutrons, which is two: that of the same likelihood to
+the counts themselves that a thinning draws from, and that of `insiren.fit` to the measured maps, whose errors weigh the
+pixels otherwise. The measured maps hold more than the model says, so that the scatter exceeds the bound of a model that
+is right; what is to be expected then is printed too.
 """
 
 from __future__ import annotations
@@ -69,11 +70,13 @@ class Expected(NamedTuple):
 
     Attributes:
         bound: the least that an unbiased estimate can have where the model is right (Cramér and Rao).
+        curvature: the same by the observed information.
         scatter: of the greatest likelihood of the model, whatever the counts come from.
         answer: what the greatest likelihood tends to with more and more neutrons.
     """
 
     bound: np.ndarray
+    curvature: np.ndarray
     scatter: np.ndarray
     answer: np.ndarray
 
@@ -105,7 +108,7 @@ def expected(full: ins.Fit, few: list[sc.DataArray], data: list[sc.DataArray]) -
         share.append(np.asarray(likeliest(S, t.counts).weight) * has)
     K = J.T @ (np.concatenate(share)[:, None] * J)
     inverse, at = np.linalg.inv((H + H.T) / 2), [full.names.index(name) for name in NAMES]
-    errors = (np.sqrt(np.diag(C))[at] for C in (np.linalg.inv(J.T @ J), inverse @ K @ inverse))
+    errors = (np.sqrt(np.diag(C))[at] for C in (np.linalg.inv(J.T @ J), inverse, inverse @ K @ inverse))
     return Expected(*errors, answer=np.asarray(theta)[at])
 
 
@@ -155,8 +158,9 @@ def said(word: str, neutrons: int, answers: list[np.ndarray], truth: np.ndarray,
     mean, scatter = np.mean(answers, axis=0), np.std(answers, axis=0, ddof=1)
     near, measured = (np.mean(np.all(np.abs(answers - at) < CLOSE, axis=1)) for at in (limit.answer, truth))
     text = "; ".join(
-        f"{name} bound {limit.bound[k]:.2f}, expected {limit.answer[k]:.2f} ± {limit.scatter[k]:.2f}, "
-        f"mean {mean[k]:.2f}, scatter {scatter[k]:.2f} ({scatter[k] / limit.bound[k]:.2f} of the bound)"
+        f"{name} bound {limit.bound[k]:.2f}, by curvature {limit.curvature[k]:.2f}, "
+        f"expected {limit.answer[k]:.2f} ± {limit.scatter[k]:.2f}, mean {mean[k]:.2f}, scatter {scatter[k]:.2f} "
+        f"({scatter[k] / limit.bound[k]:.2f} of the bound, {scatter[k] / limit.curvature[k]:.2f} of it by curvature)"
         for k, name in enumerate(NAMES)
     )
     return (

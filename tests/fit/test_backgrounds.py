@@ -12,7 +12,7 @@ from insiren.data.spectrum import image, measured, point_list
 from insiren.errors import DataError
 from insiren.fit.answer import answer_at
 from insiren.fit.choice import choose
-from insiren.fit.evidence import by_evidence
+from insiren.fit.evidence import by_evidence, freedom_cost
 from insiren.fit.marquardt import Settings, descend
 from insiren.fit.objective import (
     gram,
@@ -97,6 +97,38 @@ def test_the_evidence_is_that_of_the_gaussian_integral_over_the_coefficients():
     assert dense(np.log10(found)) == pytest.approx(best.fun, abs=1e-2)
 
 
+@pytest.mark.parametrize("background", ["none", "constant", "per-energy", "smooth", "lowrank", "template"])
+def test_chi_squared_and_the_cost_of_freedom_make_the_marginal_likelihood(background):
+    # −2 log of the probability of the intensities, its covariance written out pixel by pixel: noise, penalised
+    # functions by their prior, free ones about their best values with the information of one pixel
+    if background in ("none", "constant"):
+        t = target(measured(seen(5, SLOPE)), background)
+    else:
+        t = treated(background, 5)[1]
+    if t.curve is not None and t.curve.penalties.shape[0]:
+        t = by_evidence(expected().ravel(), t)
+    I, w, group = np.asarray(t.intensity), np.asarray(t.weight), np.asarray(t.group)
+    dark = jnp.zeros(len(I))
+    if t.curve is not None:
+        functions, penalty = np.asarray(t.curve.functions)[group], np.asarray(t.curve.root) ** 2
+    else:
+        functions = (group[:, None] == np.arange(t.groups.shape[0])).astype(float)
+        penalty = np.zeros(functions.shape[1])
+    free = functions[:, penalty == 0]
+    inside = len(I) if t.curve is not None else np.count_nonzero(free, axis=0)  # these do not overlap
+    unit = (free * w[:, None]).T @ free / inside
+    best = profile(dark, t)
+    values = np.asarray(best.background if t.curve is None else best.coefficients)[penalty == 0]
+    held = functions[:, penalty > 0]
+    covariance = np.diag(1 / w) + (held / penalty[penalty > 0]) @ held.T + free @ np.linalg.inv(unit) @ free.T
+    off = I - free @ values
+    surprise = off @ np.linalg.solve(covariance, off) + np.linalg.slogdet(2 * np.pi * covariance)[1]
+    of_noise = np.sum(np.log(2 * np.pi / w))
+    left = float(jnp.sum(least_squares_residual((dark,), (t,)) ** 2))
+    assert left + freedom_cost(t) == pytest.approx(surprise - of_noise, rel=1e-8)
+    assert freedom_cost(t) > 1 or background == "none"
+
+
 def test_a_straight_background_is_found_stiff_and_a_wavy_one_soft():
     S = jnp.asarray(expected().ravel())
     taken = []
@@ -104,6 +136,18 @@ def test_a_straight_background_is_found_stiff_and_a_wavy_one_soft():
         one = measured(seen(5, shape))
         taken.append(nuisance(by_evidence(S, target(one, "smooth", None, smooth_basis(one)))) - 1)
     assert taken[0] + 1e-6 >= 2 and taken[0] < 4 and taken[1] > 8
+
+
+def test_what_depends_on_the_energy_alone_may_be_finer_than_what_bends_along_Q():
+    S = jnp.asarray(expected().ravel())
+    left = []
+    wave = 0.5 + 0.4 * np.sin(1.5 * OMEGA)  # four and a half periods: the products alone are 0.12 off
+    for shape in (wave, wave + 0.5 * np.cos(2.0 * HKL[:, :1])):
+        one = measured(seen(5, shape))
+        t = by_evidence(S, target(one, "lowrank", None, lowrank_basis(one)))
+        off = np.asarray(profile(S, t).background).reshape(len(HKL), -1) - shape
+        left.append(np.sqrt(np.mean(off**2)))
+    assert max(left) < 0.05  # a quarter of the noise of a pixel
 
 
 def test_a_part_of_the_pixels_keeps_the_freedom_of_the_background():

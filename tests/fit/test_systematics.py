@@ -121,6 +121,8 @@ def test_a_background_that_the_data_refute_is_listed_without_counting():
     data = data_set("one", 11.0, 0)
     flat = systematics(fit(THEORY, data, starts=1), data)
     assert all(r.counts for r in flat.systematics.rows)
+    stiff = systematics(fit(THEORY, data, starts=1, background="lowrank"), data)
+    assert row(stiff, "background smooth").counts
     data.values += np.linspace(0.3, 0.0, 24)[:, None]
     found = systematics(fit(THEORY, data, starts=1, background="lowrank"), data)
     refuted = [row(found, f"background {name}") for name in ("per-energy", "smooth", "constant")]

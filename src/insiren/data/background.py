@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import scipp as sc
+import scipy.linalg
 from jaxtyping import Float, Int
 from scipy.interpolate import BSpline
 from scipy.signal import savgol_filter
@@ -19,7 +20,7 @@ from insiren.data.spectrum import Measured, measured
 from insiren.errors import DataError
 
 SMOOTH_PIECES = 16  # of the spline over the energies of a data set; the penalty makes it stiffer
-LOWRANK_PIECES = (3, 5)  # along Q and along the energy: a third of a path and a fifth of the energies is no ridge
+LOWRANK_PIECES = (5, 10)  # of the products along Q and along the energy; more say little more (docs/decisions/018)
 _CUBIC = 3
 _SAME = 1e-6  # r.l.u., 1/Å and meV: a template was measured at the same points up to rounding
 
@@ -54,14 +55,16 @@ def smooth_basis(spectrum: Measured) -> Basis:
 
 
 def lowrank_basis(spectrum: Measured) -> Basis:
-    """Products of smooth functions of Q and of the energy, few of each, with a penalty on the curvature along both.
+    """What `smooth_basis` has, and products of smooth functions of Q and of the energy, fewer of each.
 
-    Along Q counts |Q| of a powder, and the way along the columns in r.l.u. of the image of a crystal.
+    The curvature of the products along Q, that along the energy, and that of what depends on the energy alone have a
+    penalty each. Along Q counts |Q| of a powder, and the way along the columns in r.l.u. of the image of a crystal.
 
     Raises:
         DataError: the data set is a list of points of a crystal, which has no such way.
 
-    Source: Wood, Generalized Additive Models, 2nd ed. (2017), section 5.6: tensor products with a penalty a direction.
+    Source: Wood, Generalized Additive Models, 2nd ed. (2017), section 5.6: tensor products with a penalty a direction,
+    beside the main effects.
     """
     points = spectrum.points
     if points.Q_abs is None and spectrum.shape is None:
@@ -76,9 +79,13 @@ def lowrank_basis(spectrum: Measured) -> Basis:
         way = np.concatenate([[0.0], np.cumsum(steps)])
     along, stiff_Q = _splines(way, min(LOWRANK_PIECES[0], max(1, len(np.unique(way)) // 2)))
     over, stiff_omega = _splines(np.asarray(points.omega), min(LOWRANK_PIECES[1], max(1, spectrum.n_rows // 2)))
-    functions = (along[np.asarray(points.index)][:, :, None] * over[:, None, :]).reshape(len(points), -1)
+    products = (along[np.asarray(points.index)][:, :, None] * over[:, None, :]).reshape(len(points), -1)
     ones = np.ones(along.shape[1]), np.ones(over.shape[1])
-    penalties = np.stack([np.outer(stiff_Q, ones[1]).ravel(), np.outer(ones[0], stiff_omega).ravel()])
+    of_both = np.stack([np.outer(stiff_Q, ones[1]).ravel(), np.outer(ones[0], stiff_omega).ravel()])
+    alone = smooth_basis(spectrum)
+    wavy = alone.penalties[0] > 0  # constant and slope are among the products
+    functions = np.concatenate([products, alone.functions[alone.group][:, wavy]], axis=1)
+    penalties = np.asarray(scipy.linalg.block_diag(of_both, alone.penalties[:, wavy]))
     return Basis(functions, penalties, np.arange(len(points)))
 
 

@@ -1,22 +1,29 @@
-"""How stiff a fitted background is, from the evidence of the data for it.
+"""How stiff a fitted background is, and what its freedom costs, from the evidence of the data for it.
 
 With a penalised background the data set is a linear model with random effects: I = s S + Σ β f + noise, the noise
 of variance φ σ², β Gaussian with precision λK/φ. The restricted likelihood integrates s and β out; λ is where it is
 largest, with S at the parameters of the fit. So the signal competes with the background on equal terms, and
 neither a region without signal nor a wanted answer enters.
 
-Source: Patterson and Thompson, Biometrika 58, 545 (1971); Wood, J. R. Stat. Soc. B 73, 3 (2011).
+Backgrounds of different kinds are compared by −2 log of the marginal likelihood, the penalised χ² divided by the
+noise plus `freedom_cost`. A penalised function has the same Gaussian prior as above. One that is free has the prior
+that holds as much information as one pixel, about its best value: where nothing is penalised, this is the Bayesian
+information criterion, each value costing the logarithm of the number of its pixels.
+
+Source: Patterson and Thompson, Biometrika 58, 545 (1971); Wood, J. R. Stat. Soc. B 73, 3 (2011); the unit information
+prior: Kass and Wasserman, J. Am. Stat. Assoc. 90, 928 (1995).
 """
 
 from __future__ import annotations
 
 import numpy as np
+import scipy.linalg
 import scipy.optimize
 from jaxtyping import Array, Float
 
-from insiren.fit.objective import Target, gram, middling, stiffened
+from insiren.fit.objective import FLAT, Target, gram, middling, stiffened
 
-_DECADES = np.arange(-5.0, 8.0)  # of the stiffness at which data and penalty weigh the same
+_DECADES = np.arange(-5.0, 8.0, 2.0)  # of the stiffness at which data and penalty weigh the same
 _TOLERANCE = 0.01  # decades; the evidence is flat at its maximum
 
 
@@ -38,9 +45,38 @@ def by_evidence(S: Float[Array, " d"], data: Target) -> Target:
         lambda step: cost(first * 10 ** np.clip(step, _DECADES[0], _DECADES[-1])),
         start,
         method="Nelder-Mead",
-        options={"xatol": _TOLERANCE, "fatol": 1e-3, "initial_simplex": [start, *(start + 0.5 * np.eye(kinds))]},
+        options={"xatol": _TOLERANCE, "fatol": 1e-3, "initial_simplex": [start, *(start + np.eye(kinds))]},
     )
     return stiffened(data, first * 10 ** np.clip(best.x, _DECADES[0], _DECADES[-1]))
+
+
+def freedom_cost(data: Target) -> float:
+    """What a background could have been beside what the data leave of it, as a term of −2 log marginal likelihood.
+
+    Scale and parameters, common to all backgrounds, are not in it.
+
+    Returns:
+        log det (G + P) − log det P, G the information of the data and P that of the prior: λK of penalised
+        functions, G/n of free ones, n the number of pixels. Of values that are free it is Σ log(1 + n) with the pixels
+        n of each; 0 without background.
+    """
+    used = np.asarray(data.weight) > 0
+    if data.curve is None:
+        pixels = np.bincount(np.asarray(data.group)[used], minlength=data.groups.shape[0])
+        return float(np.sum(np.log1p(pixels))) if data.groups.shape[0] else 0.0
+    full, prior = gram(data), np.diag(np.asarray(data.curve.stiffness @ data.curve.penalties))
+    free = np.diag(prior) == 0
+    both = np.ix_(free, free)
+    prior[both] = full[both] / np.sum(used)
+    return _log_determinant(full + prior) - _log_determinant(prior)
+
+
+def _log_determinant(matrix: np.ndarray) -> float:
+    """Log determinant of a positive matrix within its range; its diagonal may span many decades."""
+    size = np.sqrt(np.diag(matrix))
+    size = np.where(size > 0, size, 1.0)
+    values = np.linalg.eigvalsh(matrix / np.outer(size, size))
+    return float(np.sum(np.log(values[values > FLAT * values[-1:]])) + 2 * np.sum(np.log(size)))
 
 
 class _Restricted:
@@ -52,7 +88,7 @@ class _Restricted:
         total = lambda x: f.T @ np.bincount(np.asarray(data.group), x, len(f))  # noqa: E731
         self.gram, self.penalties = gram(data), np.asarray(data.curve.penalties)
         size = np.sqrt(np.sum(w * S * S)) or 1.0
-        self.along_S, self.along_I = total(w * S) / size, total(w * I)
+        self.along = np.stack([total(w * S) / size, total(w * I)], axis=1)
         self.SI, self.II = np.sum(w * S * I) / size, np.sum(w * I * I)
         free = int(np.sum(~self.penalties.any(axis=0)))
         self.freedom = max(1, int(np.sum(w > 0)) - 1 - free)
@@ -61,7 +97,7 @@ class _Restricted:
         penalty = stiffness @ self.penalties
         full = self.gram + np.diag(penalty)
         root = np.linalg.cholesky(full + 1e-14 * np.trace(full) * np.eye(len(full)))
-        of_S, of_I = np.linalg.solve(root, self.along_S), np.linalg.solve(root, self.along_I)
+        of_S, of_I = scipy.linalg.solve_triangular(root, self.along, lower=True).T
         rest = max(1e-14, 1 - of_S @ of_S)
         scale = max(0.0, (self.SI - of_S @ of_I) / rest)
         left = max(0.0, self.II - of_I @ of_I - 2 * scale * (self.SI - of_S @ of_I) + scale**2 * rest)

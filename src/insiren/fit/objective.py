@@ -23,7 +23,7 @@ from insiren.fit.counting import LEAST, Counts, Likeliest, counts_of, likeliest,
 
 Kind = Literal["gaussian", "poisson", "pearson"]
 KINDS: tuple[Kind, ...] = ("gaussian", "poisson", "pearson")
-_FLAT = 1e-13  # of the largest eigenvalue: a background function that the pixels say no more of stays 0
+FLAT = 1e-13  # of the largest eigenvalue: a background function that the pixels say no more of stays 0
 _LEAST = 1e-3  # of the mean count: an expected count is never less, since zero would be certainty
 _EMPTY = np.zeros(0)
 
@@ -131,7 +131,7 @@ def stiffened(data: Target, stiffness: np.ndarray) -> Target:
     if data.curve is None:
         return data
     full = gram(data) + np.diag(stiffness @ np.asarray(data.curve.penalties))
-    inverse = np.linalg.pinv(full, rcond=_FLAT, hermitian=True)
+    inverse = np.linalg.pinv(full, rcond=FLAT, hermitian=True)
     return data._replace(curve=data.curve._replace(stiffness=jnp.asarray(stiffness), inverse=jnp.asarray(inverse)))
 
 

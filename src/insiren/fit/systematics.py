@@ -4,7 +4,7 @@ Every variant changes one choice and is fitted anew from the answer. Two kinds a
 
 Choices of the analysis (σ floor, weights, background, width, quadrature): all variants describe the same
 neutrons, so a shift is the choice's. The systematic error of a kind is half the spread of the answer and its
-variants. A background that the data refute, by a Bayesian information criterion more than 10 above that of the
+variants. A background that the data refute, by −2 log of its marginal likelihood more than 10 above that of the
 answer's, is listed and not counted: it is no choice that was open.
 
 Parts of the data (lower and higher ω, parted at several energies, halves of Q, each data set alone): their answers
@@ -22,7 +22,7 @@ them the largest counts, for their sum would count one misfit several times. The
 root of the sum of its square and the squares over the choices.
 
 Source: scale factor S: Particle Data Group, Review of Particle Physics, Introduction, section 5.2.2;
-likelihood ratio: Wilks, Ann. Math. Statist. 9, 60 (1938); criterion: Kass and Raftery, J. Am. Stat. Assoc. 90, 773
+likelihood ratio: Wilks, Ann. Math. Statist. 9, 60 (1938); mark of 10: Kass and Raftery, J. Am. Stat. Assoc. 90, 773
 (1995).
 """
 
@@ -38,6 +38,7 @@ import scipp as sc
 from insiren.data.peaks import is_peaks
 from insiren.errors import FitError, InsirenError
 from insiren.fit.compare import STRONG
+from insiren.fit.evidence import freedom_cost
 from insiren.fit.objective import nuisance
 from insiren.fit.result import Fit
 from insiren.fit.sandwich import scatter
@@ -192,11 +193,11 @@ def _row(fit: Fit, variant: Variant) -> Row:
 
 
 def _refuted(fit: Fit, found: Settled) -> bool:
-    """Whether the information criterion of a variant's background is far above that of the answer's."""
-    taken = [sum(nuisance(t) for t in problem.data) for problem in (found.problem, fit.problem)]
-    noise = min(fit.noise, max(1.0, found.objective / (fit.n_data - len(found.theta) - taken[0])))
-    worse = (found.objective - fit.objective_value) / noise + (taken[0] - taken[1]) * np.log(fit.n_data)
-    return bool(worse > STRONG)
+    """Whether the data speak far less for a variant's background than for the answer's."""
+    taken = sum(nuisance(t) for t in found.problem.data)
+    noise = min(fit.noise, max(1.0, found.objective / (fit.n_data - len(found.theta) - taken)))
+    costs = [sum(freedom_cost(t) for t in problem.data) for problem in (found.problem, fit.problem)]
+    return bool((found.objective - fit.objective_value) / noise + costs[0] - costs[1] > STRONG)
 
 
 def _settled(problem: Any, start: np.ndarray, variant: Variant, noise: float) -> tuple[float, Settled]:
