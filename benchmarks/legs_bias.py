@@ -42,10 +42,10 @@ def main() -> None:
     full = ins.fit(ins.exact(model), data, background="lowrank", weights="model", starts=1)
     at = [full.names.index(name) for name in NAMES]
     print(", ".join(f"{n} = {full.values[n]:.3f} ± {full.errors[n]:.3f}" for n in NAMES), flush=True)
-    weighed = tuple(
-        dataclasses.replace(m.measured, sigma=np.where(m.measured.used, np.asarray(t.weight) ** -0.5, 1.0))
-        for m, t in zip(full.maps, full.problem.data, strict=True)
-    )
+    weighed = []
+    for m, t in zip(full.maps, full.problem.data, strict=True):
+        weight = np.asarray(t.weight)
+        weighed.append(dataclasses.replace(m.measured, sigma=np.where(weight > 0, weight, 1.0) ** -0.5))
     noises = tuple(Noise(m, False, False, None) for m in weighed)
     pulls = []
     for seed in range(count):
