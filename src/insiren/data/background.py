@@ -1,7 +1,7 @@
 """Backgrounds: functions of which a fitted one is a sum, and one estimated from a quiet region.
 
-None of them is told where the signal lies. A fitted background has functions too broad to follow a ridge, or is
-measured elsewhere; how stiff it is, the evidence decides (`fit.evidence`).
+None of them is told where the signal lies. A fitted background has functions too broad to follow a ridge that moves
+with Q, or is measured elsewhere; how stiff it is, the evidence decides (`fit.evidence`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from insiren.data.spectrum import Measured, measured
 from insiren.errors import DataError
 
 SMOOTH_PIECES = 16  # of the spline over the energies of a data set; the penalty makes it stiffer
-LOWRANK_PIECES = (5, 10)  # of the products along Q and along the energy; more say little more (docs/decisions/018)
+LOWRANK_PIECES = (5, 10)  # of the products along Q and along the energy; the likeliest of those tried (docs/decisions/018)
 _CUBIC = 3
 _SAME = 1e-6  # r.l.u., 1/Å and meV: a template was measured at the same points up to rounding
 
