@@ -20,7 +20,7 @@ from insiren.data.spectrum import Measured, measured
 from insiren.errors import DataError
 
 SMOOTH_PIECES = 16  # of the spline over the energies of a data set; the penalty makes it stiffer
-LOWRANK_PIECES = (5, 10)  # of the products along Q and along the energy; the likeliest of those tried (docs/decisions/018)
+LOWRANK_PIECES = (5, 10)  # along Q and along the energy; the likeliest of those tried (docs/decisions/018)
 _CUBIC = 3
 _SAME = 1e-6  # r.l.u., 1/Å and meV: a template was measured at the same points up to rounding
 
