@@ -218,6 +218,11 @@ class Forward(eqx.Module):
         return False
 
     @property
+    def batches(self) -> bool:
+        """Whether several parameter sets at once cost less than one after the other."""
+        return False
+
+    @property
     def averages(self) -> bool:
         """Whether it averages over the bins of points; else it gives the spectrum at their centres."""
         return False

@@ -9,10 +9,11 @@ from insiren.data.simulated import simulate
 from insiren.data.spectrum import measured
 from insiren.errors import FitError, InsirenError
 from insiren.fit.objective import target
-from insiren.fit.problem import Problem, choose
+from insiren.fit.problem import Problem, _at_once, choose
 from insiren.forward import Parameter, Points
 from insiren.instrument.exact import _OnGrid, exact
 from insiren.model.spec import load_model
+from insiren.surrogate.store import load_surrogate
 
 PARAMETERS = (
     Parameter("J", 29.0, 20.0, 75.0, "meV", True),
@@ -139,3 +140,26 @@ def test_a_plan_covers_its_neighbourhood_and_parameters_without_spectrum_are_inf
     assert not problem.covers(theta * [1, 1, 2, 1])
     assert problem.objective(np.array([20.0, 15.0, 0.08, 1.0])) == np.inf
     assert np.all(np.isnan(np.asarray(problem.spectra(jnp.array([20.0, 15.0, 0.08, 1.0]))[0])))
+
+
+def test_several_parameter_sets_at_once_give_what_each_gives_alone():
+    surrogate = load_surrogate("la2nio4.insiren")
+    points = Points.table(np.linspace([0.75, 0.25, 0], [0.5, 0.5, 0], 12), np.linspace(25.0, 130.0, 36))
+    data = measured(count(simulate(surrogate, {"q_fwhm": 0.08}, points), 50_000, seed=2, background=0.02))
+    choice = choose(surrogate.parameters)
+    problem = Problem(surrogate, (surrogate,), (data.points,), (target(data, "per-energy"),), choice, "gaussian")
+    rng = np.random.default_rng(0)
+    thetas = choice.lower + rng.uniform(size=(45, 3)) * (choice.upper - choice.lower)
+    thetas[::7, 0] = choice.upper[0] + 1  # beyond what it learnt
+    active = rng.uniform(size=45) < 0.6
+    assert surrogate.batches and 2 * _at_once(data.points, 4) < 45  # several batches, the last of them shared
+    together, costs = problem.normal(thetas, active), problem.costs(thetas)
+    assert np.array_equal(np.isinf(costs), np.arange(45) % 7 == 0)
+    for n, theta in enumerate(thetas):
+        assert costs[n] == pytest.approx(problem.objective(theta), rel=1e-5)
+        alone = problem.normal(theta[None], active[n : n + 1])
+        for ours, wanted in zip(together, alone, strict=True):
+            if np.isfinite(alone.cost[0]):
+                np.testing.assert_allclose(ours[n], wanted[0], rtol=1e-4, atol=1e-5 * np.max(np.abs(wanted)))
+            elif ours is together.cost:
+                assert ours[n] == np.inf

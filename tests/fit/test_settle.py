@@ -1,5 +1,6 @@
 """From an answer to a minimum beside it: within the bounds, along valleys that leave them."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -31,3 +32,25 @@ def test_a_step_that_a_bound_turns_uphill_is_shortened_along_the_valley():
     along = [problem.objective(np.array([0.5, B])) for B in grid]
     assert found.theta == pytest.approx([0.5, grid[int(np.argmin(along))]], abs=0.01)
     assert found.objective < 0.5 * found.first
+
+
+def test_nothing_is_looked_for_beyond_a_step_that_promises_little(monkeypatch):
+    theory = forward(lambda p, at: 5 + jnp.exp(p["A"] * at.omega / 20), (Parameter("A", 1.0, 0.0, 3.0, "", True),))
+    rng = np.random.default_rng(0)
+    S = np.asarray(theory({"A": 1.0}, Points.table(HKL, OMEGA))).reshape(24, 30) + 0.1 * rng.normal(size=(24, 30))
+    one = measured(image("one", HKL, OMEGA, S, np.full_like(S, 0.1)))
+    problem = Problem(theory, (theory,), (one.points,), (target(one, "none"),), choose(theory.parameters), "gaussian")
+    best = settle(problem, np.array([1.0]), [one])
+    error = float(np.sum(best.jacobian**2) ** -0.5)
+    looked: list[float] = []
+
+    def counted(problem, theta, plain=Problem.jacobian):
+        looked.append(float(theta[0]))
+        return plain(problem, theta)
+
+    monkeypatch.setattr(Problem, "jacobian", counted)
+    start = best.theta + 0.25 * error
+    found = settle(problem, start, [one], last=0.3)
+    assert looked == [start[0]]
+    assert found.theta == pytest.approx(best.theta, abs=0.02 * error)
+    assert best.objective <= found.objective < found.first

@@ -13,8 +13,8 @@ from insiren.fit.problem import Problem
 from insiren.fit.settle import settle
 
 _STEPS = 4  # of the exact simulator: the surrogate's answer is close, and each step squares the distance
-
 _CLOSE = 0.1  # of a standard error, which no error bar shows
+_LAST = 0.3  # of a standard error: what is left after a step that promises less is a fifth of it or so
 
 
 class Polished(NamedTuple):
@@ -56,7 +56,7 @@ def polished(
     peer = dataclasses.replace(
         problem, forward=given[0], choice=choice, forwards=tuple(given) if problem.forwards else ()
     ).near(theta)
-    found = settle(peer, theta, maps, noise=noise, steps=_STEPS, close=_CLOSE)
+    found = settle(peer, theta, maps, noise=noise, steps=_STEPS, close=_CLOSE, last=_LAST)
     if not np.isfinite(found.first):
         return None
     facts = {

@@ -15,8 +15,11 @@ from jaxtyping import Array, Bool, Float
 from insiren.fit.choice import Choice, Names, choose
 from insiren.fit.objective import Kind, Target, cost, residual, residual_jacobian
 from insiren.forward import Forward, Points
+from insiren.simulate.chunks import in_chunks
 
 __all__ = ["Choice", "Normal", "Problem", "choose"]
+
+_AT_ONCE = 2**14  # pixels, and derivatives of them, of a Forward that evaluates several θ at once
 
 
 class Normal(NamedTuple):
@@ -172,7 +175,7 @@ class Problem(eqx.Module):
                 found.cost[n], found.gradient[n], found.gram[n] = r @ r, J.T @ r, J.T @ J
         else:
 
-            def begun() -> Iterator[tuple[np.ndarray, tuple[Array, Array, Array]]]:
+            def begun() -> Iterator[tuple[np.ndarray, tuple[Array, ...]]]:
                 for (forward, names, constant, index, points), t in zip(self._asked(), self.data, strict=True):
                     at = jnp.asarray(thetas[:, index])
                     yield index, _normals(forward, names, constant, at, points, t, jnp.asarray(active))
@@ -208,13 +211,13 @@ def _slopes(forward: Forward, names: Names, constant: dict[str, Any], theta: Flo
 
 @eqx.filter_jit
 def _costs(forward: Forward, names: Names, constant: dict[str, Any], thetas: Array, points: Points, data: Target):
-    """Σ r² of one data set at several θ, one after the other: diagonalisations must not meet."""
+    """Σ r² of one data set at several θ."""
 
     def one(theta: Array) -> Array:
         S = forward.spectrum(names.values(theta, constant), points)
         return cost("gaussian", (S,), (data,))
 
-    return jax.lax.map(one, thetas)
+    return in_chunks(jax.vmap(one), _at_once(points, 1), thetas) if forward.batches else jax.lax.map(one, thetas)
 
 
 @eqx.filter_jit
@@ -224,8 +227,7 @@ def _normals(
     """Σ r², Jᵀr and JᵀJ of one data set at those of several θ that are active."""
     size = thetas.shape[1]
 
-    def one(given: tuple[Array, Array]):
-        theta = given[0]
+    def one(theta: Array) -> tuple[Array, Array, Array]:
         if size == 0:
             S = forward.spectrum(names.values(theta, constant), points)
             return cost("gaussian", (S,), (data,)), jnp.zeros(0), jnp.zeros((0, 0))
@@ -234,5 +236,19 @@ def _normals(
         value = r @ r if data.exposure is None else cost("gaussian", (S,), (data,))
         return value, J.T @ r, J.T @ J
 
-    nothing = lambda _: (jnp.zeros(()), jnp.zeros(size), jnp.zeros((size, size)))  # noqa: E731
-    return jax.lax.map(lambda given: jax.lax.cond(given[1], one, nothing, given), (thetas, jnp.asarray(active)))
+    def none(*many: int) -> tuple[Array, Array, Array]:
+        return jnp.zeros(many), jnp.zeros((*many, size)), jnp.zeros((*many, size, size))
+
+    if not forward.batches:
+        each = lambda given: jax.lax.cond(given[1], one, lambda _: none(), given[0])  # noqa: E731
+        return jax.lax.map(each, (thetas, active))
+    some = lambda at, on: jax.lax.cond(jnp.any(on), jax.vmap(one), lambda _: none(len(at)), at)  # noqa: E731
+    order = jnp.argsort(~active)  # those that are active share as few batches as they can
+    found = in_chunks(some, _at_once(points, 1 + size), thetas[order], active[order])
+    kept = [jnp.where(active[order].reshape(-1, *[1] * (x.ndim - 1)), x, 0.0) for x in found]
+    return tuple(jnp.zeros_like(x).at[order].set(x) for x in kept)
+
+
+def _at_once(points: Points, numbers: int) -> int:
+    """At how many θ to evaluate so many numbers for each of the points at once."""
+    return max(1, _AT_ONCE // (len(points) * numbers))

@@ -31,7 +31,7 @@ class Settled(NamedTuple):
     Attributes:
         theta: where, shape (p,).
         objective: Σ r² or deviance there.
-        jacobian: of the residuals there, shape (d, p).
+        jacobian: of the residuals there, or where the last step began, shape (d, p).
         problem: as it was prepared, and weighted, there.
         first: the objective at the start, with the weights that the problem had.
     """
@@ -52,6 +52,7 @@ def settle(
     noise: float = 1.0,
     steps: int = STEPS,
     close: float = CLOSE,
+    last: float = 0.0,
 ) -> Settled:
     """The minimum nearest to a start, within the bounds.
 
@@ -63,18 +64,19 @@ def settle(
         noise: the factor on the covariance.
         steps: at most.
         close: in standard errors: a step that promises less is not taken.
+        last: in standard errors: none is looked for beyond a step that promises less, whose derivatives are those of
+            where it began.
     """
     free = np.ones(len(theta), bool) if free is None else free
-    found = _descend(problem, np.array(theta, float), free, close**2 * noise, steps)
+    least, last = close**2 * noise, last**2 * noise
+    found = _descend(problem, np.array(theta, float), free, least, last, steps)
     if problem.kind != "poisson" or all(t.exposure is not None for t in problem.data):
         return found
     width, first = problem.choice.upper - problem.choice.lower, found.first
     for _ in range(_REWEIGHTS):
-        last, found = (
-            found,
-            _descend(reweighted(found.problem, found.theta, maps), found.theta, free, close**2 * noise, steps),
-        )
-        if np.all(np.abs(found.theta - last.theta) < 1e-6 * width):
+        before, weighted = found.theta, reweighted(found.problem, found.theta, maps)
+        found = _descend(weighted, before, free, least, last, steps)
+        if np.all(np.abs(found.theta - before) < 1e-6 * width):
             break
     return found._replace(first=first)
 
@@ -86,8 +88,8 @@ def reweighted(problem: Problem, theta: np.ndarray, maps: list[Measured]) -> Pro
     return dataclasses.replace(problem, data=tuple(weights))
 
 
-def _descend(problem: Problem, theta: np.ndarray, free: np.ndarray, least: float, steps: int) -> Settled:
-    """Levenberg–Marquardt steps within the bounds until they promise less than the least gain."""
+def _descend(problem: Problem, theta: np.ndarray, free: np.ndarray, least: float, last: float, steps: int) -> Settled:
+    """Levenberg–Marquardt steps within the bounds until they promise less than the least gain, or one the last."""
     lower, upper = problem.choice.lower, problem.choice.upper
     problem = problem if problem.covers(theta) else problem.near(theta)
     residual, J = problem.jacobian(theta)
@@ -110,7 +112,9 @@ def _descend(problem: Problem, theta: np.ndarray, free: np.ndarray, least: float
                 break
             continue
         there = problem if problem.covers(trial) else problem.near(trial)
-        beside, slopes = there.jacobian(trial)  # a warm start hardly ever takes a step back
+        ends = float(-gradient @ step) < last
+        # a warm start hardly ever takes a step back
+        beside, slopes = (there.residual(trial), J) if ends else there.jacobian(trial)
         reached = _value(there, trial, beside)
         if not reached < value:
             damping = max(10 * damping, 1e-2)
@@ -119,6 +123,8 @@ def _descend(problem: Problem, theta: np.ndarray, free: np.ndarray, least: float
             continue
         theta, problem, damping = trial, there, damping / 10
         residual, J, value = beside, slopes, reached
+        if ends:
+            break
     return Settled(theta, value, J, problem, first)
 
 

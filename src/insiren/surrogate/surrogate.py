@@ -78,6 +78,10 @@ class Surrogate(Forward):
         return self.simulator is None or self.simulator.parallel  # which decides where the structure is stable
 
     @property
+    def batches(self) -> bool:
+        return self.parallel and self.guide is None  # of few pixels each; diagonalisations gain nothing
+
+    @property
     def limits(self) -> dict[str, tuple[float, float]]:
         return {p.name: (p.min, p.max) for p in self.domain.inputs}
 
