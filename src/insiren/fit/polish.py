@@ -12,9 +12,9 @@ from insiren.data.spectrum import Measured
 from insiren.fit.problem import Problem
 from insiren.fit.settle import settle
 
-_STEPS = 4  # of the exact simulator: the surrogate's answer is close, and each step squares the distance
+_STEPS = 4  # of the exact simulator: the surrogate's answer is close, and each step leaves a fifth of the distance
 _CLOSE = 0.1  # of a standard error, which no error bar shows
-_LAST = 0.3  # of a standard error: what is left after a step that promises less is a fifth of it or so
+_LAST = 0.3  # of a standard error: of a step that promises less, what is left is below what an error bar shows
 
 
 class Polished(NamedTuple):
