@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from insiren.data.files import read
-from insiren.data.spectrum import is_image
+from insiren.data.spectrum import image, is_image
+from insiren.forward import Points
+from insiren.instrument.exact import exact
 from insiren.model.spec import load_model
 from insiren.report import load_fit
 
@@ -247,3 +249,33 @@ def test_a_fit_tells_systematic_shifts_and_the_posterior_when_asked(insiren, mea
     with open("out/report.html", encoding="utf-8") as page:
         text = page.read()
     assert "What each choice moves" in text and "<h2>Posterior</h2>" in text
+
+
+def test_what_cannot_be_had_besides_a_fit_does_not_cost_the_fit(insiren, measurement):
+    said = insiren("fit", "la2nio4", measurement, "--fix", "q_fwhm=0", "--starts", 1, "--bound", "Jp=2.5:4",
+                   "--posterior", "--out", "out")  # fmt: skip
+    assert said.code != 0
+    assert "The fit is written to out" in said.err and "Jp ended at a bound" in said.err
+    content = load_fit("out/fit.json").content
+    assert content["parameters"]["Jp"]["at_bound"] and not content["posterior"]
+    assert any("--posterior" in line for line in content["warnings"])
+    with open("out/report.html", encoding="utf-8") as page:
+        assert "Jp ended at a bound" in page.read()
+
+
+def test_a_template_is_cut_as_the_data_are(insiren, tmp_path):
+    rng = np.random.default_rng(0)
+    hkl, omega = np.linspace([0.75, 0.25, 0], [0.52, 0.48, 0], 12), np.linspace(30.0, 130.0, 26)
+    can = 0.5 + 0.3 * np.sin(omega / 9) * np.linspace(1, 2, 12)[:, None]
+    S = np.asarray(exact(load_model("la2nio4"))({"q_fwhm": 0.0}, Points.table(hkl, omega))).reshape(12, 26)
+    for name, values in (("data", S + 2 * can), ("can", can)):
+        seen = image(name, hkl, omega, values + 0.01 * rng.normal(size=S.shape), np.full_like(S, 0.01))
+        seen.save_hdf5(tmp_path / f"{name}.h5")
+    said = insiren("fit", "la2nio4", "data.h5", "--fix", "q_fwhm=0", "--starts", 1, "--range", "E=40:120", "--legs",
+                   "--background", "template:can.h5", "--out", "out")  # fmt: skip
+    assert said.code == 0, said.err
+    content = load_fit("out/fit.json").content
+    assert content["n_data"] == 12 * int(np.sum((omega >= 40) & (omega <= 120)))
+    for name, true in (("J", 29.0), ("Jp", 1.67)):
+        entry = content["parameters"][name]
+        assert entry["value"] == pytest.approx(true, abs=4 * entry["error"])

@@ -181,6 +181,8 @@ def test_a_tube_for_a_surrogate_which_averages_over_no_bin(refused, measurement)
         (("--preset", "best"), "no preset 'best'"),
         (("--objective", "pearson"), "--background savgol or none"),
         (("--background", "savgol"), "counts"),
+        (("--background", "savgol:5:2"), "first and the last of the Q columns"),
+        (("--background", "savgol:5"), "as in savgol:160:170"),
         (("--json", "nowhere/fit.json"), "does not exist"),
         (("--tube", "0.2"), "along one line"),
         (("--tube", "0"), "no width"),

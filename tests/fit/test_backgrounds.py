@@ -27,6 +27,7 @@ from insiren.fit.objective import (
 from insiren.fit.optimise import fit, settle
 from insiren.fit.problem import Problem
 from insiren.fit.weights import Noise
+from insiren.forward import Points, forward
 
 SLOPE = 0.4 + 0.8 * np.exp(-OMEGA / 6)  # of the energy alone
 WARPED = SLOPE * (1 + 0.6 * np.cos(2.0 * HKL[:, :1]))  # of Q as well
@@ -233,3 +234,26 @@ def test_pixels_of_pure_background_change_no_parameter_by_more_than_its_error(ba
     for name in TRUTH:
         assert abs(many.values[name] - few.values[name]) < few.errors[name]
         assert abs(many.values[name] - TRUTH[name]) < 3 * many.errors[name]
+
+
+def test_a_background_is_taken_from_the_quiet_columns_that_are_named():
+    """Of columns beside the signal: the answer is that with the background known, and the report says which."""
+    omega = np.linspace(1.0, 20.0, 60)
+    hkl = np.concatenate([HKL + [2, 0, 0], HKL])  # before the zone of the theory it is dark
+    hump = 0.8 - 0.1 * omega + 0.005 * omega**2  # which a cubic smooths exactly
+    rng = np.random.default_rng(4)
+    theory = forward(lambda p, at: jnp.where(at.hkl[at.index, 0] < 1.5, THEORY(p, at), 0.0), THEORY.parameters)
+    S = np.asarray(theory(TRUTH, Points.table(hkl, omega))).reshape(len(hkl), 60)
+    one = image("dark", hkl, omega, S + hump + 0.02 * rng.normal(size=S.shape), np.full_like(S, 0.02))
+    known = one.copy()
+    known.values -= hump
+    dark = len(HKL) - 1
+    found = fit(theory, one, background=f"savgol:0:{dark}", starts=1)
+    wanted = fit(theory, known, background="none", starts=1)
+    blind = fit(theory, one, background="none", starts=1)
+    for name in wanted.names:
+        assert found.values[name] == pytest.approx(wanted.values[name], abs=wanted.errors[name])
+        assert abs(blind.values[name] - wanted.values[name]) > 2 * wanted.errors[name]
+    assert any(f"Q columns 0 to {dark}" in line for line in found.remarks())
+    with pytest.raises(DataError, match="savgol:FIRST:LAST"):
+        fit(theory, one, background="savgol:900:905", starts=1)

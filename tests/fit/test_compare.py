@@ -7,9 +7,11 @@ import pytest
 from insiren.data.spectrum import image
 from insiren.errors import FitError
 from insiren.fit.compare import compare
+from insiren.fit.evidence import freedom_cost, surprise
 from insiren.fit.many import objectives
 from insiren.fit.optimise import fit
 from insiren.forward import Parameter, Points, forward
+from insiren.report import load_fit, save_fit
 
 HKL = np.stack([np.linspace(0, 1, 24), np.zeros(24), np.zeros(24)], axis=1)
 OMEGA = np.linspace(1, 20, 30)
@@ -75,3 +77,30 @@ def test_fits_that_cannot_be_compared_are_refused(two):
     other = fit(THEORY, data(1.0), background="constant", starts=1)
     with pytest.raises(FitError, match="differ in objective, background or pixels"):
         compare([two[0], other])
+    loose = fit(THEORY, data(1.0), starts=1, robust=True)
+    with pytest.raises(FitError, match="robust"):
+        compare([loose, loose])
+
+
+def test_a_fit_read_from_a_file_cannot_be_compared(two, tmp_path):
+    with pytest.raises(FitError, match="does not hold its data"):
+        compare([two[0], load_fit(save_fit(two[1], tmp_path / "fit.json"))])  # type: ignore[list-item]
+
+
+def test_what_a_background_could_have_been_and_other_weights_count_in_a_comparison(two):
+    """Adding one to the logarithm of every variance adds the number of pixels, less what χ² loses by it."""
+    one = data(1.0)
+    wide = one.copy()
+    wide.variances *= np.e
+    smooth, wider = (fit(THEORY, x, starts=1, background="smooth") for x in (one, wide))
+    (problem, theta), maps = (smooth.problem, smooth.theta), [m.measured for m in smooth.maps]
+    penalised = problem.objective(theta)
+    assert penalised > smooth.objective_value  # what the penalty adds
+    rows = compare([smooth, wider])
+    noise = min(smooth.noise, wider.noise)
+    costs = [sum(freedom_cost(t) for t in f.problem.data) for f in (smooth, wider)]
+    gain = (wider.problem.objective(wider.theta) - penalised) / noise + costs[1] - costs[0] + smooth.n_data
+    assert rows[1]["delta_bic"] - rows[0]["delta_bic"] == pytest.approx(gain, rel=1e-6)
+    assert surprise(problem, theta, maps, 1.0) == pytest.approx(
+        penalised + costs[0] + 2 * smooth.n_data * np.log(0.2), rel=1e-9
+    )

@@ -258,6 +258,7 @@ def test_minima_without_a_spectrum_on_all_pixels_are_passed_over():
         ({"background": "linear"}, "no background 'linear'"),
         ({"objective": "pearson"}, "cannot eliminate a background"),
         ({"background": "savgol"}, "cannot be subtracted from counts"),
+        ({"background": "savgol:1:5"}, "cannot be subtracted from counts"),
         ({"preset": "best"}, "no preset 'best'"),
         ({"preset": "paper", "objective": "gaussian"}, "descends the Pearson objective"),
         ({"starts": 0}, "at least one"),

@@ -5,9 +5,12 @@ import numpy as np
 import pytest
 import scipp as sc
 
+from insiren.data.counts import count
 from insiren.data.legs import LEG_OF
 from insiren.data.spectrum import image
 from insiren.errors import FitError
+from insiren.fit.compare import STRONG
+from insiren.fit.evidence import surprise
 from insiren.fit.optimise import fit
 from insiren.fit.systematics import STRUCTURE, systematics
 from insiren.forward import Parameter, Points, forward
@@ -58,7 +61,8 @@ def test_every_choice_has_its_row(quiet):
     kinds = {r.kind for r in quiet[0].systematics.rows}
     assert kinds == {"σ floor", "weights", "background", "width", "Q range", "data sets", *parted(quiet[0])}
     assert len(parted(quiet[0])) == 3
-    assert quiet[0].systematics.skipped == ()
+    (left,) = quiet[0].systematics.skipped
+    assert left.startswith("background savgol: The background is smoothed over 51 energies but the spectrum has 30")
 
 
 def test_a_row_is_what_a_fit_of_its_own_gives(quiet):
@@ -130,6 +134,19 @@ def test_a_background_that_the_data_refute_is_listed_without_counting():
     assert all(r.what.endswith("(refuted by the data; not in the total)") for r in refuted)
     assert max(abs(r.sigmas["A"]) for r in refuted) > 0.1  # which would count
     assert found.systematics.by_kind["background"]["A"] == 0
+
+
+@pytest.mark.parametrize("neutrons", [300, 30_000])
+def test_counts_refute_no_background_that_describes_them(neutrons):
+    """With few neutrons χ² and the deviance of the same model are far apart; the comparison must not see that."""
+    clean = data_set("one", 11.0, 0)
+    clean.values = np.asarray(THEORY({"A": 11.0}, Points.table(HKL, OMEGA))).reshape(24, 30)
+    data = count(clean, neutrons, seed=1, background=0.05)
+    answers = [systematics(fit(THEORY, data, starts=1, background=name), data) for name in ("constant", "smooth")]
+    for found, other in zip(answers, ("smooth", "constant"), strict=True):
+        assert found.objective == "poisson" and row(found, f"background {other}").counts
+    ours, theirs = (surprise(found.problem, found.theta, [m.measured for m in found.maps], 1.0) for found in answers)
+    assert abs(ours - theirs) < STRONG
 
 
 def test_a_smooth_background_is_as_stiff_in_a_variant_as_in_a_fit_of_its_own(quiet):

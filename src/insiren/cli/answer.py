@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -20,6 +21,7 @@ from insiren.cli.session import (
     check_file,
     check_folder,
     facts,
+    found_data,
     load_forward,
     numbers,
     pairs,
@@ -30,6 +32,7 @@ from insiren.cli.session import (
     whole_folder,
     write_json,
 )
+from insiren.errors import InsirenError
 
 Preset = Annotated[str | None, typer.Option("--preset", help="paper: its Pearson objective and Adam descents.")]
 Objective = Annotated[
@@ -37,7 +40,11 @@ Objective = Annotated[
     typer.Option("--objective", help="gaussian, poisson (counts) or pearson; by default poisson where counts exist."),
 ]
 Background = Annotated[
-    str, typer.Option("--background", help="per-energy, smooth, constant, savgol, none, template:FILE or lowrank.")
+    str,
+    typer.Option(
+        "--background",
+        help="per-energy, smooth, constant, savgol[:FIRST:LAST] (quiet Q columns), none, template:FILE or lowrank.",
+    ),
 ]
 Fix = Annotated[list[str], typer.Option("--fix", metavar="NAME=VALUE", help="Fix a parameter.")]
 Free = Annotated[list[str], typer.Option("--free", metavar="NAME", help="Free a parameter.")]
@@ -151,18 +158,24 @@ def fit(
     check_folder(out)
     check_file(json_, out)
     wishes = _wished(locals())
-    result, timer, sets, beside = _fit(forward, data, wishes)
-    result = ascertain(result, sets, timer, systematics, posterior, seed)
+    result, timer, sets = _fit(forward, data, wishes)
+    beside, lost = _baseline(forward, sets, wishes, timer) if baseline else ({}, [])
+    result, refused = ascertain(result, sets, timer, systematics, posterior, seed)
+    refused = [*lost, *refused]
+    if refused and hasattr(result, "warnings"):  # an answer to peaks alone keeps none
+        result = dataclasses.replace(result, warnings=(*result.warnings, *refused))
     content = deliver(result, timer, out, assumptions(sets), beside)
     write_json(content, json_)
     if str(json_) != "-":
         print_fit(content)
         print_certainty(content)
         print(f"report: {out / 'report.html'}")
+    if refused:
+        raise UsageError(f"The fit is written to {out}, but not all that was asked for besides. {refused[0]}")
 
 
-def _fit(forward: str, data: list[Path], wishes: Wishes) -> tuple[Any, Timer, list[Any], dict[str, dict[str, Any]]]:
-    """The answer, the times it took, the data sets, and what stands beside the fit; the options as given."""
+def _fit(forward: str, data: list[Path], wishes: Wishes) -> tuple[Any, Timer, list[Any]]:
+    """The answer, the times it took, and the data sets; the options as given."""
     with Timer() as timer:
         timer("read", 0.0)
         if wishes.baseline and wishes.each:
@@ -171,6 +184,7 @@ def _fit(forward: str, data: list[Path], wishes: Wishes) -> tuple[Any, Timer, li
         source, fixed, bounds = _source(forward, wishes)
         if wishes.legs or wishes.tube is not None:
             sets = _in_legs(sets, wishes.tube, source)
+        template = _template(wishes, source)
         from insiren.fit.optimise import fit as run
 
         result = run(
@@ -191,16 +205,26 @@ def _fit(forward: str, data: list[Path], wishes: Wishes) -> tuple[Any, Timer, li
             each=wishes.each,
             weights=wishes.weights,
             robust=wishes.robust,
+            template=template,
             assignment=wishes.assignment,  # type: ignore[arg-type]
         )
-        beside = {}
-        if wishes.baseline:
-            from insiren.fit.swarm import baseline
+    return result, timer, sets
 
-            ties = pairs(wishes.tie, "--tie")
+
+def _baseline(
+    forward: str, sets: list[Any], wishes: Wishes, timer: Timer
+) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """What stands beside the fit in its report, and why it could not be had."""
+    from insiren.fit.swarm import baseline
+
+    source, fixed, bounds = _source(forward, wishes)
+    ties = pairs(wishes.tie, "--tie")
+    with timer:
+        try:
             found = baseline(source, sets, wishes.free, fixed, bounds, ties, seed=wishes.seed, progress=timer)
-            beside["baseline"] = found.to_dict()
-    return result, timer, sets, beside
+        except InsirenError as error:
+            return {}, [f"--baseline: {error}"]
+    return {"baseline": found.to_dict()}, []
 
 
 def _source(forward: str, wishes: Wishes) -> tuple[Any, dict[str, float], dict[str, tuple[float, float]]]:
@@ -222,6 +246,20 @@ def _source(forward: str, wishes: Wishes) -> tuple[Any, dict[str, float], dict[s
         fixed["q_fwhm"] = lowest[0] if lowest else 0.0
     bounds = {name: span_of(text, f"--bound {name}") for name, text in pairs(wishes.bound, "--bound").items()}
     return source, fixed, bounds
+
+
+def _template(wishes: Wishes, source: Any) -> list[Any] | None:
+    """The spectra of a background "template:FILE", read and cut as the data are."""
+    from insiren.data.files import options_of
+    from insiren.fit.treatment import TEMPLATE
+
+    if not wishes.background.startswith(TEMPLATE):
+        return None
+    path = Path(wishes.background.removeprefix(TEMPLATE))
+    takes = options_of(found_data(path)) if wishes.hints else ()
+    hints = {name: value for name, value in wishes.hints.items() if name in takes}
+    sets = read_all([path], hints, wishes.range)
+    return _in_legs(sets, wishes.tube, source) if wishes.legs or wishes.tube is not None else sets
 
 
 def _in_legs(sets: list[Any], tube: float | None, source: Any) -> list[Any]:
@@ -248,7 +286,8 @@ def asked_of(forward: str, wishes: Wishes) -> Any:
     source, fixed, bounds = _source(forward, wishes)
     kind: Any = wishes.objective  # checked by the fit
     wish = Treatment(
-        kind, wishes.background, wishes.weights, wishes.robust, wishes.sigma_floor, wishes.sigma_max
+        kind, wishes.background, wishes.weights, wishes.robust, wishes.sigma_floor, wishes.sigma_max,
+        _template(wishes, source),
     )  # fmt: skip
     wanted = Wanted(wishes.free, fixed, bounds, pairs(wishes.tie, "--tie"), wishes.each)
     return Asked(source, wish, wanted, wishes.starts, wishes.seed)
@@ -329,7 +368,7 @@ def landscape(
     check_folder(out)
     check_file(json_, out)
     wishes = _wished(locals() | {"baseline": False})
-    result, timer, *_ = _fit(forward, data, wishes)
+    result, timer, _ = _fit(forward, data, wishes)
     from insiren.fit.landscape import over_bounds
     from insiren.report import landscape_figure
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from insiren.cli.session import Timer, rounded, say
+from insiren.errors import InsirenError
 
 if TYPE_CHECKING:
     import scipp as sc
@@ -25,18 +26,27 @@ Minimise = Annotated[
 ]
 
 
-def ascertain(result: Fit, data: list[sc.DataArray], timer: Timer, systematic: bool, sampled: bool, seed: int) -> Fit:
-    """The fit with what was asked for besides its covariance."""
+def ascertain(
+    result: Fit, data: list[sc.DataArray], timer: Timer, systematic: bool, sampled: bool, seed: int
+) -> tuple[Fit, list[str]]:
+    """The fit with what was asked for besides its covariance, and what of that could not be had and why."""
+    refused = []
     with timer:
         if systematic:
             from insiren.fit.systematics import systematics
 
-            result = systematics(result, data, timer)
+            try:
+                result = systematics(result, data, timer)
+            except InsirenError as error:
+                refused.append(f"--systematics: {error}")
         if sampled:
             from insiren.fit.posterior import posterior
 
-            result = posterior(result, seed=seed, progress=timer)
-    return result
+            try:
+                result = posterior(result, seed=seed, progress=timer)
+            except InsirenError as error:
+                refused.append(f"--posterior: {error}")
+    return result, refused
 
 
 def print_certainty(content: dict[str, Any]) -> None:

@@ -22,6 +22,7 @@ from insiren.errors import DataError
 SMOOTH_PIECES = 16  # of the spline over the energies of a data set; the penalty makes it stiffer
 LOWRANK_PIECES = (5, 10)  # along Q and along the energy; the likeliest of those tried (docs/decisions/018)
 _CUBIC = 3
+QUIET = slice(160, 171)  # wavevectors without signal on the paths of the paper, counted from 0
 _SAME = 1e-6  # r.l.u., 1/Å and meV: a template was measured at the same points up to rounding
 
 
@@ -159,7 +160,7 @@ def _place(spectrum: Measured) -> np.ndarray:
 
 def savgol_background(
     spectrum: Measured | Float[np.ndarray, "q w"],
-    columns: slice = slice(160, 171),
+    columns: slice = QUIET,
     window: int = 51,
     order: int = 3,
 ) -> Float[np.ndarray, " w"]:
@@ -198,7 +199,7 @@ def savgol_background(
     if not used.any():
         raise DataError(
             f"No pixel was measured in the background region, Q columns {columns.start} to {columns.stop} "
-            f"(exclusive) of {len(intensity)}. Choose columns that hold data but no signal."
+            f"(exclusive) of {len(intensity)}. Choose columns that hold data but no signal: savgol:FIRST:LAST."
         )
     n = np.bincount(row, minlength=n_rows)
     total = np.bincount(row, weights=intensity[columns][used], minlength=n_rows)

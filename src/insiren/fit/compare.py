@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from insiren.errors import FitError
+from insiren.fit.evidence import surprise
 from insiren.fit.result import Fit
 
 STRONG = 10.0  # by which an information criterion is strongly worse
@@ -17,11 +18,13 @@ def compare(fits: Sequence[Fit]) -> list[dict[str, Any]]:
     """Fits of the same data ranked by the Bayesian information criterion, with their evidence.
 
     Both use χ² divided by the noise factor of the best fit, so that a misfit common to all does
-    not decide between them. The evidence is that of Laplace's approximation with a flat prior
+    not decide between them; to it belong what the background could have been beside what it is, and the weights of
+    the pixels, where the fits differ in them. The evidence is that of Laplace's approximation with a flat prior
     within the bounds.
 
     Args:
-        fits: of the same data with the same objective, which must not be Pearson's.
+        fits: of the same data with the same objective, which must not be Pearson's; those that `load_fit` gives do not
+            hold the data.
 
     Returns:
         For each fit, in the order given: its model, free parameters, "delta_bic" (0 is the best,
@@ -34,15 +37,20 @@ def compare(fits: Sequence[Fit]) -> list[dict[str, Any]]:
     """
     if len(fits) < 2:
         raise FitError("Comparing takes two fits at least.")
+    if not all(isinstance(f, Fit) for f in fits):
+        raise FitError("A fit read from a file does not hold its data; compare the answers of `fit`.")
     if len({(f.objective, f.background, f.n_data) for f in fits}) > 1:
         raise FitError("The fits differ in objective, background or pixels, so their χ² cannot be compared.")
     if fits[0].objective == "pearson":
         raise FitError(
             "The Pearson objective is no likelihood, so it cannot rank models; fit with --objective gaussian."
         )
+    if any(f.settings.get("robust") for f in fits):
+        raise FitError("The weights of a robust fit follow its residuals, so it has no likelihood to compare.")
     noise = min(f.noise for f in fits)
-    bic = np.array([f.objective_value / noise + len(f.names) * np.log(f.n_data) for f in fits])
-    evidence = np.array([_log_evidence(f, noise) for f in fits])
+    misfit = np.array([_misfit(f, noise) for f in fits])
+    bic = misfit + [len(f.names) * np.log(f.n_data) for f in fits]
+    evidence = np.array([_log_evidence(f, x, noise) for f, x in zip(fits, misfit, strict=True)])
     return [
         {
             "model": f.description.get("model"),
@@ -54,7 +62,14 @@ def compare(fits: Sequence[Fit]) -> list[dict[str, Any]]:
     ]
 
 
-def _log_evidence(fit: Fit, noise: float) -> float:
+def _misfit(fit: Fit, noise: float) -> float:
+    """−2 log of the likelihood at the answer, up to what all fits share."""
+    if not fit.maps:  # peaks alone, which have no background
+        return fit.objective_value / noise
+    return surprise(fit.problem, fit.theta, [m.measured for m in fit.maps], noise)
+
+
+def _log_evidence(fit: Fit, misfit: float, noise: float) -> float:
     """log of ∫ likelihood × prior, up to what all fits share.
 
     Parameters at a bound count as fixed; over one without effect the prior integrates to 1.
@@ -63,4 +78,4 @@ def _log_evidence(fit: Fit, noise: float) -> float:
     covariance = fit.covariance[np.ix_(inside, inside)] * noise / fit.noise
     box = np.array([p.max - p.min for p in fit.parameters])[inside]
     _, logdet = np.linalg.slogdet(2 * np.pi * covariance) if inside.any() else (1.0, 0.0)
-    return float(-0.5 * fit.objective_value / noise + 0.5 * logdet - np.sum(np.log(box)))
+    return float(-0.5 * misfit + 0.5 * logdet - np.sum(np.log(box)))

@@ -21,7 +21,9 @@ import scipy.linalg
 import scipy.optimize
 from jaxtyping import Array, Float
 
-from insiren.fit.objective import FLAT, Target, gram, middling, stiffened
+from insiren.data.spectrum import Measured
+from insiren.fit.objective import FLAT, Target, deviance, gram, middling, profile, stiffened
+from insiren.fit.problem import Problem
 
 _DECADES = np.arange(-5.0, 8.0, 2.0)  # of the stiffness at which data and penalty weigh the same
 _TOLERANCE = 0.01  # decades; the evidence is flat at its maximum
@@ -69,6 +71,29 @@ def freedom_cost(data: Target) -> float:
     both = np.ix_(free, free)
     prior[both] = full[both] / np.sum(used)
     return _log_determinant(full + prior) - _log_determinant(prior)
+
+
+def surprise(problem: Problem, theta: np.ndarray, maps: list[Measured], noise: float) -> float:
+    """−2 log of the marginal likelihood of data sets at θ, up to what no model of them changes.
+
+    With counts it is their Poisson deviance in place of χ². Weights count by their logarithm, as they may be a model's.
+
+    Args:
+        problem: prepared near θ, its weights and the stiffness of its backgrounds those of θ.
+        theta: the best parameters, shape (p,).
+        maps: the data sets, in the order of the problem's.
+        noise: the factor on the variances.
+    """
+    spectra = problem.spectra(theta)
+    rest = problem.residual_of(spectra, theta)
+    misfit, freedom = float(rest @ rest), sum(freedom_cost(t) for t in problem.data)
+    if problem.kind == "poisson":
+        pixels, _ = problem.observed(rest)
+        models = (profile(S, t) for S, t in zip(spectra, problem.data, strict=True))
+        misfit += sum(deviance(m, p) for m, p in zip(maps, models, strict=True)) - float(pixels @ pixels)
+        return misfit / noise + freedom
+    weights = (np.asarray(t.weight) for t in problem.data)
+    return misfit / noise + freedom - sum(float(np.sum(np.log(w[w > 0]))) for w in weights)
 
 
 def _log_determinant(matrix: np.ndarray) -> float:

@@ -72,7 +72,8 @@ def fit(
             by default Poisson where every data set holds counts, else Gaussian.
         background: "per-energy" (one free value an energy row and data set), "smooth" (a smooth function of the energy
             for each data set), "constant" (one value a data set), "lowrank" (a smooth function of Q and energy),
-            "template:FILE" (a measured one with a factor), "savgol" (the paper's, subtracted beforehand) or "none".
+            "template:FILE" (a measured one with a factor), "savgol" (the paper's, subtracted
+            beforehand), "savgol:FIRST:LAST" (the same from these Q columns of an image, counted from 0) or "none".
         free: parameters to free besides those the model frees.
         fixed: values to fix.
         bounds: (lower, upper) instead of the model's.
@@ -127,7 +128,7 @@ def fit(
     progress("fit", 0.0)
     theta, problem = refine(problem, found.minima, noises, soon[0], progress)
     progress("errors", 0.0)
-    answer = answer_at(problem, theta, maps, background, (starts, found.agree))
+    answer = answer_at(problem, theta, maps, background, (starts, found.reaching(theta, problem.choice)))
     if isinstance(problem, JointProblem):
         answer = with_peaks(answer, problem)
     progress("errors", 1.0)

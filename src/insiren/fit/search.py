@@ -19,7 +19,7 @@ from scipy.stats import qmc
 from insiren.errors import FitError
 from insiren.fit.marquardt import Ends, Settings, descend
 from insiren.fit.objective import Target, picked
-from insiren.fit.problem import Problem
+from insiren.fit.problem import Choice, Problem
 from insiren.forward import Points
 
 SCREENED = 256  # quasi-random points of the box
@@ -44,11 +44,16 @@ class Found(NamedTuple):
 
     Attributes:
         minima: of the rough problem, best first, shape (m, p).
-        agree: how many raw starts descend to the first.
+        agree: how many raw starts descend to each, shape (m,).
     """
 
     minima: np.ndarray
-    agree: int
+    agree: np.ndarray
+
+    def reaching(self, theta: np.ndarray, choice: Choice) -> int:
+        """How many raw starts descend to the minimum that an answer on all pixels was refined from: the nearest."""
+        apart = np.max(np.abs(self.minima - theta) / (choice.upper - choice.lower), axis=1)
+        return int(self.agree[np.argmin(apart)])
 
 
 def search(
@@ -117,15 +122,15 @@ def _explain(problem: Problem, tried: np.ndarray) -> None:
 
 
 def _distinct(ends: Ends, screened: int, width: np.ndarray, doubtful: float) -> Found:
-    """The distinct minima that may be the best, and how many descents after the screened ones end in the first."""
+    """The distinct minima that may be the best, and how many descents after the screened ones end in each."""
     order = np.argsort(ends.costs, kind="stable")
-    winner, distinct, lowest = ends.thetas[order[0]], [ends.thetas[order[0]]], ends.costs[order[0]]
+    distinct, lowest = [ends.thetas[order[0]]], ends.costs[order[0]]
     for n in order[1:]:
         apart = all(np.any(np.abs(ends.thetas[n] - x) > AGREE * width) for x in distinct)
         if apart and len(distinct) < _FINALISTS and ends.costs[n] < max(_CLOSE * lowest, lowest + doubtful):
             distinct.append(ends.thetas[n])
-    same = np.all(np.abs(ends.thetas[screened:] - winner) < AGREE * width, axis=1)
-    return Found(np.array(distinct), int(same.sum()))
+    apart = np.abs(ends.thetas[screened:] - np.array(distinct)[:, None])
+    return Found(np.array(distinct), np.sum(np.all(apart < AGREE * width, axis=2), axis=1))
 
 
 def rough(problem: Problem, seed: int) -> Problem:

@@ -36,9 +36,10 @@ import numpy as np
 import scipp as sc
 
 from insiren.data.peaks import is_peaks
+from insiren.data.spectrum import Measured
 from insiren.errors import FitError, InsirenError
 from insiren.fit.compare import STRONG
-from insiren.fit.evidence import freedom_cost
+from insiren.fit.evidence import surprise
 from insiren.fit.objective import nuisance
 from insiren.fit.result import Fit
 from insiren.fit.sandwich import scatter
@@ -179,7 +180,7 @@ def _row(fit: Fit, variant: Variant) -> Row:
     noise = fit.noise
     if variant.part:
         noise = max(1.0, found.objective / (sum(int(m.used.sum()) for m in variant.maps) + problem.n_peaks))
-    refuted = variant.kind == BACKGROUND and _refuted(fit, found)
+    refuted = variant.kind == BACKGROUND and _refuted(fit, found, variant.maps)
     return Row(
         kind=variant.kind,
         what=variant.what + refuted * " (refuted by the data; not in the total)",
@@ -192,12 +193,15 @@ def _row(fit: Fit, variant: Variant) -> Row:
     )
 
 
-def _refuted(fit: Fit, found: Settled) -> bool:
+def _refuted(fit: Fit, found: Settled, maps: list[Measured]) -> bool:
     """Whether the data speak far less for a variant's background than for the answer's."""
     taken = sum(nuisance(t) for t in found.problem.data)
     noise = min(fit.noise, max(1.0, found.objective / (fit.n_data - len(found.theta) - taken)))
-    costs = [sum(freedom_cost(t) for t in problem.data) for problem in (found.problem, fit.problem)]
-    return bool((found.objective - fit.objective_value) / noise + costs[0] - costs[1] > STRONG)
+    other, own = (
+        surprise(problem, theta, maps, noise)
+        for problem, theta in ((found.problem, found.theta), (fit.problem, fit.theta))
+    )
+    return other - own > STRONG
 
 
 def _settled(problem: Any, start: np.ndarray, variant: Variant, noise: float) -> tuple[float, Settled]:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipp as sc
 
-from insiren.data.background import Basis, lowrank_basis, savgol_background, smooth_basis, template_basis
+from insiren.data.background import QUIET, Basis, lowrank_basis, savgol_background, smooth_basis, template_basis
 from insiren.data.files import read
 from insiren.data.scatter import errors_in_doubt
 from insiren.data.spectrum import Measured, measured
@@ -20,8 +20,9 @@ from insiren.fit.objective import Kind, Target, target
 from insiren.fit.weights import Noise
 from insiren.forward import POINT, Forward
 
-BACKGROUNDS = ("per-energy", "smooth", "constant", "savgol", "none", "template:FILE", "lowrank")
+BACKGROUNDS = ("per-energy", "smooth", "constant", "savgol", "savgol:FIRST:LAST", "none", "template:FILE", "lowrank")
 TEMPLATE = "template:"
+SAVGOL = "savgol"
 _CLOSED = ("per-energy", "smooth", "constant", "lowrank")  # eliminated, which Pearson's correlation does not allow
 
 
@@ -93,8 +94,10 @@ def treated(
         raise FitError("There is not one neutron in the pixels that can be fitted, so that they tell nothing.")
     bases = [_basis(one, wish) for one in maps]
     # every measured pixel serves the estimate of a background, those with large errors too
-    savgol = wish.background == "savgol"
-    curves = [savgol_background(measured(one, sigma_max=np.inf)) if savgol else None for one in sets]
+    curves: list[np.ndarray | None] = [None] * len(maps)
+    if (quiet := quiet_columns(wish.background)) is not None:
+        curves = [savgol_background(measured(one, sigma_max=np.inf), quiet) for one in sets]
+        remarks += tuple(_quiet_words(one, quiet) for one in maps)
     targets, noises = [], []
     for one, basis, curve in zip(maps, bases, curves, strict=True):
         made = target(one, wish.background, curve, basis)
@@ -106,6 +109,36 @@ def treated(
         targets.append(made)
         noises.append(Noise(one, wish.weights == "model", wish.robust, None if basis is None else basis.sigma))
     return Treated(kind, maps, tuple(targets), tuple(noises), remarks)
+
+
+def quiet_columns(background: str) -> slice | None:
+    """The Q columns of an image from which a background "savgol:FIRST:LAST" is taken, the paper's without numbers.
+
+    Raises:
+        FitError: these are no two numbers, the first below the last.
+    """
+    kind, *ends = background.split(":")
+    if kind != SAVGOL:
+        return None
+    if not ends:
+        return QUIET
+    if len(ends) != 2 or not all(end.isdecimal() for end in ends) or int(ends[0]) > int(ends[1]):
+        raise FitError(
+            f"--background {background}: give the first and the last of the Q columns without signal, counted from 0, "
+            f"as in savgol:{QUIET.start}:{QUIET.stop - 1}."
+        )
+    return slice(int(ends[0]), int(ends[1]) + 1)
+
+
+def _quiet_words(one: Measured, quiet: slice) -> str:
+    """From which columns the background is taken, with their places."""
+    place = np.asarray(one.points.hkl if one.points.Q_abs is None else np.asarray(one.points.Q_abs)[:, None])[quiet]
+    ends = " to ".join(" ".join(f"{x:.3g}" for x in place[n]) for n in (0, -1))
+    return (
+        f"{one.name}: the background is the mean of Q columns {quiet.start} to {quiet.start + len(place) - 1} ({ends} "
+        f"{'r.l.u.' if one.points.Q_abs is None else '1/Å'}), where no signal should be; "
+        "savgol:FIRST:LAST takes others."
+    )
 
 
 def _basis(one: Measured, wish: Treatment) -> Basis | None:
@@ -122,7 +155,8 @@ def _check(kind: str, wish: Treatment, maps: list[Measured]) -> None:
     background = wish.background
     if kind not in get_args(Kind):
         raise FitError(f"There is no objective {kind!r}; choose one of {', '.join(get_args(Kind))}.")
-    if background not in BACKGROUNDS and not background.startswith(TEMPLATE):
+    savgol = quiet_columns(background) is not None
+    if background not in BACKGROUNDS and not background.startswith(TEMPLATE) and not savgol:
         raise FitError(f"There is no background {background!r}; choose one of {', '.join(BACKGROUNDS)}.")
     if wish.weights not in ("data", "model"):
         raise FitError(f"There are no weights {wish.weights!r}; choose data or model.")
@@ -133,7 +167,7 @@ def _check(kind: str, wish: Treatment, maps: list[Measured]) -> None:
     if kind == "poisson":
         if lacking := [m.name for m in maps if m.counts is None]:
             raise FitError(f"{', '.join(lacking)} hold no neutron counts; use --objective gaussian.")
-        if background == "savgol":
+        if savgol:
             raise FitError("A background cannot be subtracted from counts; use --background per-energy.")
         if wish.robust:
             raise FitError(

@@ -56,7 +56,7 @@ def all_variants(fit: Fit, data: list[sc.DataArray]) -> tuple[list[Variant], lis
     makers: list[Callable[[], Iterable[Variant]]] = [
         lambda: _floors(fit, data),
         lambda: _weights(fit),
-        lambda: _backgrounds(fit, data),
+        lambda: _backgrounds(fit, data, skipped),
         lambda: _widths(fit),
         lambda: _quadrature(fit),
         lambda: _halves(fit),
@@ -140,16 +140,20 @@ def _medians(fit: Fit) -> Iterator[np.ndarray]:
         yield sigma
 
 
-def _backgrounds(fit: Fit, data: list[sc.DataArray]) -> Iterator[Variant]:
-    """Other backgrounds that need nothing the fit did not have, as stiff as the evidence wants them."""
+def _backgrounds(fit: Fit, data: list[sc.DataArray], skipped: list[str]) -> Iterator[Variant]:
+    """Other backgrounds that need nothing the fit did not have, as stiff as the evidence wants them.
+
+    Why one could not be made is added to what was skipped.
+    """
     spectra = fit.problem.spectra(fit.theta)
     for other in _OTHERS:
-        if other == fit.background or (other == "savgol" and fit.objective == "poisson"):
+        if other == fit.background.partition(":")[0] or (other == "savgol" and fit.objective == "poisson"):
             continue
         try:
             curves = [savgol_background(measured(one, sigma_max=np.inf)) if other == "savgol" else None for one in data]
-        except InsirenError:
-            continue  # too few energies or columns for this one
+        except InsirenError as error:
+            skipped.append(f"background {other}: {error}")
+            continue
         bases = [smooth_basis(m) if other == "smooth" else None for m in _maps(fit)]
         made = zip(spectra, _maps(fit), curves, bases, fit.problem.data, strict=True)
         same = tuple(by_evidence(S, _instead(fit, target(m, other, curve, basis), t)) for S, m, curve, basis, t in made)

@@ -124,10 +124,10 @@ def searched(
     made = posed(asked, sets, memory)
     again = memory is not None and memory.grids == grids(sets) and made.problem.choice == memory.problem.choice
     tried = [*([memory.theta] if again and memory is not None else []), *likely(made)]
-    starts = memory.starts if memory is not None else (asked.starts, 0)
+    starts, found = memory.starts if memory is not None else (asked.starts, 0), None
     if not again:
         found = search(made.problem, asked.starts, asked.seed, progress)
-        tried, starts = [*tried, *found.minima], (asked.starts, found.agree)
+        tried = [*tried, *found.minima]
 
     def descent(theta: np.ndarray) -> End | None:
         problem = made.problem if again and made.problem.covers(theta) else made.problem.near(theta)
@@ -142,6 +142,8 @@ def searched(
             if not ends:
                 raise
     best = min(ends, key=lambda end: misfit(end.at, end.theta, made.maps))
+    if found is not None:
+        starts = asked.starts, found.reaching(best.theta, made.problem.choice)
     return _answered(asked, sets, made, best, starts, True, neutrons)
 
 

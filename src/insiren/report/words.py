@@ -119,7 +119,7 @@ def assumptions(fit: Fit, facts: Mapping[str, Any]) -> list[tuple[str, list[str]
         ("Energy resolution", [said.get("resolution")]),
         ("Q broadening", _each(said.get("quadrature") or {})),
         ("Objective", [_OBJECTIVES.get(fit.objective, fit.objective), _noise(fit)]),
-        ("Background", [_BACKGROUNDS.get(fit.background, fit.background)]),
+        ("Background", [_BACKGROUNDS.get(fit.background.partition(":")[0], fit.background)]),
         (
             "Scale",
             [f"{m.measured.name}: {float(m.profile.scale):.5g} (data unit per unit of S(Q, ω))" for m in fit.maps],
