@@ -1,43 +1,54 @@
 """Whether the answer is the global minimum, whatever the random numbers: a fit from each of many seeds, and a grid.
 
-    python benchmarks/global_minimum.py [SEEDS] [POINTS]
-
 Both paths of La2NiO4 (measured where INSIREN_SHARED names a folder that holds them, else simulated), no Q broadening.
 The grid covers the whole bounds of J and Jp on all pixels: no point of it may be better than an answer.
 """
 
 from __future__ import annotations
 
-import sys
 import time
+from collections.abc import Callable, Iterator
 
 import numpy as np
-from fits import paths
+import scipp as sc
 
 import insiren as ins
 
-
-def main(seeds: int, points: int) -> None:
-    simulator, data = ins.exact(ins.load_model("la2nio4")), paths()
-    began = time.perf_counter()
-    grid = ins.landscape(simulator, data, "J", "Jp", points=points, fixed={"q_fwhm": 0.0})
-    print(f"{points} × {points} grid and its fit, compiling: {time.perf_counter() - began:.1f} s")
-    began = time.perf_counter()
-    ins.landscape(simulator, data, "J", "Jp", points=points, fixed={"q_fwhm": 0.0})
-    print(f"again: {time.perf_counter() - began:.1f} s", flush=True)
-    fits = [ins.fit(simulator, data, seed=seed, fixed={"q_fwhm": 0.0}) for seed in range(seeds)]
-    best = float(np.nanmin(grid.objective))
-    found = np.array([[one.values[name], one.errors[name] or np.nan] for one in fits for name in ("J", "Jp")])
-    values, errors = found[:, 0].reshape(-1, 2), found[:, 1].reshape(-1, 2)
-    middle = np.median(values, axis=0)
-    same = np.all(np.abs(values - middle) < 0.1 * np.median(errors, axis=0), axis=1)
-    least = sum(one.objective_value <= best for one in fits)
-    print(
-        f"{seeds} seeds: {int(same.sum())} answers within 0.1 σ of J = {middle[0]:.3f}, Jp = {middle[1]:.3f}; "
-        f"{least} are no worse than every point of the grid; raw descents that agree: "
-        f"{100 * np.mean([one.starts[1] / one.starts[0] for one in fits]):.0f} %"
-    )
+_SEEDS = 100
+_POINTS = 70  # along each axis
+_CLOSE = 0.1  # standard errors between answers that are the same
+_SHARP = {"q_fwhm": 0.0}
+Row = tuple[str, str, str, str]
 
 
-if __name__ == "__main__":
-    main(*(int(x) for x in (*sys.argv[1:3], *("100", "70")[len(sys.argv[1:3]) :])))
+def global_rows(data: list[sc.DataArray]) -> Iterator[Callable[[], Row]]:
+    """The time of a landscape over the whole bounds, and how many seeds give an answer that no point of it beats."""
+    simulator, least = ins.exact(ins.load_model("la2nio4")), []
+
+    def grid() -> Row:
+        spent = []
+        for _ in range(2):
+            began = time.perf_counter()
+            found = ins.landscape(simulator, data, "J", "Jp", points=_POINTS, fixed=_SHARP)
+            spent.append(time.perf_counter() - began)
+        least.append(float(np.nanmin(found.objective)))
+        what = f"{_POINTS} × {_POINTS} landscape on all pixels with its fit, no Q broadening"
+        return what, f"{spent[1]:.1f} s; first {spent[0]:.1f} s", "goal 25 s", ""
+
+    def seeds() -> Row:
+        fits = [ins.fit(simulator, data, seed=seed, fixed=_SHARP) for seed in range(_SEEDS)]
+        values = np.array([[one.values["J"], one.values["Jp"]] for one in fits])
+        errors = np.median([[one.errors["J"] or np.nan, one.errors["Jp"] or np.nan] for one in fits], axis=0)
+        middle = np.median(values, axis=0)
+        same = int(np.sum(np.all(np.abs(values - middle) < _CLOSE * errors, axis=1)))
+        best = sum(one.objective_value <= least[0] for one in fits)
+        agree = 100 * np.mean([one.starts[1] / one.starts[0] for one in fits])
+        return (
+            f"fits of it from {_SEEDS} seeds",
+            f"{same} within {_CLOSE} σ of J {middle[0]:.3f}, Jp {middle[1]:.3f}",
+            "the grid",
+            f"{best} no worse than every point of it; {agree:.0f} % of raw descents agree",
+        )
+
+    yield grid
+    yield seeds

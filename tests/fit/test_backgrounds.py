@@ -239,7 +239,7 @@ def test_pixels_of_pure_background_change_no_parameter_by_more_than_its_error(ba
 def test_a_background_is_taken_from_the_quiet_columns_that_are_named():
     """Of columns beside the signal: the answer is that with the background known, and the report says which."""
     omega = np.linspace(1.0, 20.0, 60)
-    hkl = np.concatenate([HKL + [2, 0, 0], HKL])  # before the zone of the theory it is dark
+    hkl = np.concatenate([HKL + np.array([2, 0, 0]), HKL])  # before the zone of the theory it is dark
     hump = 0.8 - 0.1 * omega + 0.005 * omega**2  # which a cubic smooths exactly
     rng = np.random.default_rng(4)
     theory = forward(lambda p, at: jnp.where(at.hkl[at.index, 0] < 1.5, THEORY(p, at), 0.0), THEORY.parameters)
