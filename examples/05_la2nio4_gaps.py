@@ -8,8 +8,8 @@
 #
 # Here both models are fitted to the measurement that Chitturi et al. published (Nat. Commun. 14, 5852 (2023)). It
 # is not part of insiren: `insiren fetch la2nio4` brings it, and then `insiren fit la2nio4-gap la2nio4 --errors
-# variance` is one of the fits below. Here the folder that holds it is found by the variable `INSIREN_SHARED`; without it
-# coarser maps are simulated. The files called errors hold variances: pixels next to each other scatter like their
+# variance` is one of the fits below. Here the folder that holds it is found by the variable `INSIREN_SHARED`; without
+# it coarser maps are simulated. The files called errors hold variances: pixels next to each other scatter like their
 # roots, which `insiren inspect` says and `errors="variance"` takes for what it is.
 
 # %%

@@ -84,7 +84,7 @@ def test_fits_that_cannot_be_compared_are_refused(two):
 
 def test_a_fit_read_from_a_file_cannot_be_compared(two, tmp_path):
     with pytest.raises(FitError, match="does not hold its data"):
-        compare([two[0], load_fit(save_fit(two[1], tmp_path / "fit.json"))])  # type: ignore[list-item]
+        compare([two[0], load_fit(save_fit(two[1], tmp_path / "fit.json"))])
 
 
 def test_what_a_background_could_have_been_and_other_weights_count_in_a_comparison(two):
