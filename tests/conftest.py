@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+pytest_plugins = ["durations"]
+
 # The first call of anything compiles, so that no deadline makes sense; fixed examples, so that a failure repeats.
 settings.register_profile("insiren", deadline=None, max_examples=25, derandomize=True)
 settings.load_profile("insiren")
