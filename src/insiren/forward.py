@@ -113,10 +113,10 @@ class Points(eqx.Module):
                 raise ValueError(f"hkl {shape} and omega {np.shape(omega)} do not name the same points.")
             place, index = np.unique(np.asarray(place, float), axis=0, return_inverse=True)
             index = index.reshape(-1)
-        self.hkl = jnp.zeros((np.shape(place)[0], 0)) if hkl is None else jnp.asarray(place, float)
-        self.Q_abs = jnp.asarray(np.asarray(place)[:, 0]) if hkl is None else None
-        self.omega = jnp.asarray(omega, float)
-        self.index = jnp.asarray(index)
+        self.hkl = on_device(np.zeros((np.shape(place)[0], 0)) if hkl is None else place, float)
+        self.Q_abs = on_device(np.asarray(place)[:, 0]) if hkl is None else None
+        self.omega = on_device(omega, float)
+        self.index = on_device(index)
         self.is_table = is_table
         self.bins = bins
         self.is_even = is_table and not isinstance(omega, Tracer) and _repeats(np.asarray(omega), len(self.hkl))
@@ -139,8 +139,9 @@ class Points(eqx.Module):
             bins: the bin around each point.
         """
         q = np.shape(np.zeros(0) if Q_abs is None else Q_abs)[0] if hkl is None else np.shape(hkl)[0]
-        energies = jnp.broadcast_to(jnp.asarray(omega, float), (q, np.shape(omega)[-1]))
-        index = jnp.repeat(jnp.arange(q), energies.shape[1])
+        numpy = jnp if isinstance(omega, Tracer) else np
+        energies = numpy.broadcast_to(numpy.asarray(omega, float), (q, np.shape(omega)[-1]))
+        index = np.repeat(np.arange(q), energies.shape[1])
         return cls(hkl, energies.reshape(-1), index, Q_abs=Q_abs, is_table=True, bins=bins)
 
     @property
@@ -150,17 +151,29 @@ class Points(eqx.Module):
 
     def columns(self, which: np.ndarray) -> Points:
         """The part of a table at some of its wavevectors, given by their numbers."""
-        hkl, Q_abs = (self.hkl[which], None) if self.Q_abs is None else (None, self.Q_abs[which])
-        return Points.table(hkl, self.rows[which], Q_abs=Q_abs, bins=self.bins)
+        hkl, Q_abs = self._places(which)
+        return Points.table(hkl, np.asarray(self.omega).reshape(len(self.hkl), -1)[which], Q_abs=Q_abs, bins=self.bins)
 
     def subset(self, which: np.ndarray) -> Points:
         """Some of the data points, given by their numbers, as a list."""
-        at = self.index[which]
-        hkl, Q_abs = (self.hkl[at], None) if self.Q_abs is None else (None, self.Q_abs[at])
-        return Points(hkl, self.omega[which], Q_abs=Q_abs, bins=self.bins)
+        hkl, Q_abs = self._places(np.asarray(self.index)[which])
+        return Points(hkl, np.asarray(self.omega)[which], Q_abs=Q_abs, bins=self.bins)
+
+    def _places(self, which: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Wavevectors or |Q| of these numbers, and None for the other."""
+        if self.Q_abs is None:
+            return np.asarray(self.hkl)[which], None
+        return None, np.asarray(self.Q_abs)[which]
 
     def __len__(self) -> int:
         return self.omega.shape[0]
+
+
+def on_device(values: ArrayLike, kind: type | None = None) -> Array:
+    """An array for compiled functions; what is known is moved, where `jnp.asarray` would compile for every shape."""
+    if isinstance(values, (jax.Array, Tracer)):
+        return jnp.asarray(values, kind)
+    return jax.device_put(np.asarray(values, kind))
 
 
 def _repeats(omega: Float[np.ndarray, " d"], times: int) -> bool:
@@ -195,7 +208,7 @@ class Forward(eqx.Module):
 
     def divergent(self, params: Parameters, points: Points) -> Bool[Array, " q"]:
         """At which wavevectors of the points the intensity has no finite value, shape (q,)."""
-        return jnp.zeros(points.hkl.shape[0], bool)
+        return on_device(np.zeros(points.hkl.shape[0], bool))
 
     @property
     def draft(self) -> Forward:

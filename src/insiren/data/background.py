@@ -14,7 +14,6 @@ import scipp as sc
 import scipy.linalg
 from jaxtyping import Float, Int
 from scipy.interpolate import BSpline
-from scipy.signal import savgol_filter
 
 from insiren.data.spectrum import Measured, measured
 from insiren.errors import DataError
@@ -204,7 +203,8 @@ def savgol_background(
     n = np.bincount(row, minlength=n_rows)
     total = np.bincount(row, weights=intensity[columns][used], minlength=n_rows)
     seen = np.flatnonzero(n)
-    return np.asarray(savgol_filter(np.interp(np.arange(n_rows), seen, total[seen] / n[seen]), window, order))
+    mean = np.interp(np.arange(n_rows), seen, total[seen] / n[seen])
+    return np.asarray(scipy.signal.savgol_filter(mean, window, order))  # SciPy imports it when first used
 
 
 def _image(spectrum: Measured | np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:

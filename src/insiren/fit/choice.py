@@ -7,13 +7,12 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from insiren.errors import FitError
-from insiren.forward import Forward, Parameter
+from insiren.forward import Forward, Parameter, on_device
 from insiren.model.parameters import evaluate, names
 
 
@@ -26,11 +25,11 @@ class Names(NamedTuple):
 
     def values(self, theta: ArrayLike, constant: Mapping[str, ArrayLike]) -> dict[str, Array]:
         """The wanted parameters by name, from the free and the fixed ones; traceable by JAX."""
-        known = {name: jnp.asarray(value) for name, value in constant.items()}
-        known |= {name: jnp.asarray(theta)[n] for n, name in enumerate(self.free)}
+        known: dict[str, Any] = dict(constant)
+        known |= {name: theta[n] for n, name in enumerate(self.free)}  # type: ignore[index]  # an array
         for name, expression in self.ties:
-            known[name] = jnp.asarray(evaluate(expression, known), float)
-        return {name: known[name] for name in self.wanted}
+            known[name] = evaluate(expression, known)
+        return {name: on_device(known[name], float) for name in self.wanted}
 
 
 class Part(NamedTuple):
@@ -81,13 +80,13 @@ class Choice:
 
     def values(self, theta: Array | np.ndarray) -> dict[str, Array]:
         """Every parameter by name, from the free ones; traceable by JAX."""
-        known = {name: jnp.asarray(value) for name, value in self.fixed}
-        known |= {name: jnp.asarray(theta[n]) for n, name in enumerate(self.names)}
+        known: dict[str, Any] = dict(self.fixed)
+        known |= {name: theta[n] for n, name in enumerate(self.names)}
         for name, expression in self.ties:
             number = name.partition("[")[2]
             here = {one: known[f"{one}[{number}"] for one in self.each if f"{one}[{number}" in known} if number else {}
-            known[name] = jnp.asarray(evaluate(expression, known | here), float)
-        return known
+            known[name] = evaluate(expression, known | here)
+        return {name: on_device(value, float) for name, value in known.items()}
 
     def part(self, which: int, forward: Forward) -> Part:
         """The choice as a data set, counted from 0, and its Forward see it."""

@@ -91,7 +91,7 @@ def around(
     fit: Fit,
     x: str | None = None,
     y: str | None = None,
-    points: int = 9,
+    points: int = 7,
     reach: float = 4.0,
     progress: Progress = lambda stage, fraction: None,
     minimise: bool = False,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from jaxtyping import Float
 
 from insiren.fit.problem import Problem
 
-_AT_ONCE = 128  # θ in one call: long enough that Python costs nothing, short enough to tell progress
+_AT_ONCE = 128  # θ in one call of a Forward that batches: one shape, long enough that Python costs nothing
+_SHOWN = 32  # θ of another after which progress is told
 
 
 def objectives(
@@ -26,13 +26,12 @@ def objectives(
     found = np.empty(len(thetas))
     done = 0
     for prepared, which in _prepared(problem, thetas):
-        calls = [which[n : n + _AT_ONCE] for n in range(0, len(which), _AT_ONCE)]
-        # two threads, where the Forward allows, keep two cores busy: one spectrum is too small to share out well
-        with ThreadPoolExecutor(2 if problem.forward.parallel else 1) as pool:
-            for call, values in zip(calls, pool.map(lambda c, p=prepared: _call(p, thetas[c]), calls), strict=True):
-                found[call] = values
-                done += len(call)
-                told(done / len(thetas))
+        size = _AT_ONCE if prepared.forward.batches else _SHOWN
+        for n in range(0, len(which), size):
+            call = which[n : n + size]
+            found[call] = _call(prepared, thetas[call])
+            done += len(call)
+            told(done / len(thetas))
     return np.where(np.isfinite(found), found, np.inf)
 
 
@@ -50,6 +49,8 @@ def _prepared(problem: Problem, thetas: np.ndarray) -> Iterator[tuple[Problem, n
 
 
 def _call(problem: Problem, thetas: np.ndarray) -> np.ndarray:
-    """Σ r² at up to as many θ as one call takes, filled up so that every call has one shape."""
+    """Σ r² at up to as many θ as one call takes, filled up where every call must have one shape."""
+    if not problem.forward.batches:
+        return problem.costs(thetas)
     filled = np.concatenate([thetas, np.repeat(thetas[-1:], _AT_ONCE - len(thetas), axis=0)])
     return problem.costs(filled)[: len(thetas)]

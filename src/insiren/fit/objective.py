@@ -20,6 +20,7 @@ from insiren.data.background import Basis
 from insiren.data.spectrum import Measured
 from insiren.errors import FitError
 from insiren.fit.counting import LEAST, Counts, Likeliest, counts_of, likeliest, moved, poisson_deviance
+from insiren.forward import on_device
 
 Kind = Literal["gaussian", "poisson", "pearson"]
 KINDS: tuple[Kind, ...] = ("gaussian", "poisson", "pearson")
@@ -103,7 +104,7 @@ def target(
         groups = 1
     if curve is not None:
         intensity = np.where(measured.used, intensity - curve[measured.row], 0.0)
-    made = Target(jnp.asarray(intensity), jnp.asarray(weight), jnp.asarray(group), jnp.zeros(groups))
+    made = Target(on_device(intensity), on_device(weight), on_device(group), on_device(np.zeros(groups)))
     if basis is None:
         return made
     functions, penalties = jnp.asarray(basis.functions), jnp.asarray(basis.penalties)
@@ -149,11 +150,12 @@ def picked(data: Target, pixels: np.ndarray) -> Target:
     if curve is not None:
         kept, group = np.unique(group, return_inverse=True)
         curve, groups = curve._replace(functions=curve.functions[kept]), jnp.zeros(len(kept))
-    exposure = None if data.exposure is None else data.exposure[pixels]
-    few = Target(data.intensity[pixels], data.weight[pixels], jnp.asarray(group), groups, curve, exposure)
+    exposure = None if data.exposure is None else on_device(np.asarray(data.exposure)[pixels])
+    intensity, weight = (on_device(np.asarray(x)[pixels]) for x in (data.intensity, data.weight))
+    few = Target(intensity, weight, on_device(group), groups, curve, exposure)
     if curve is None:
         return few
-    share = float(jnp.sum(few.weight) / jnp.sum(data.weight))
+    share = float(np.sum(np.asarray(few.weight)) / np.sum(np.asarray(data.weight)))
     return stiffened(few, share * np.asarray(curve.stiffness))
 
 

@@ -17,8 +17,6 @@ from insiren.fit.answer import answer_at
 from insiren.fit.assignment import Rule
 from insiren.fit.beside import Beside
 from insiren.fit.choice import choose, merged, within_limits
-from insiren.fit.descent import BATCH, RATE, STEPS
-from insiren.fit.descent import descend as descend_like_the_paper
 from insiren.fit.marquardt import Settings, descend
 from insiren.fit.objective import Kind
 from insiren.fit.peak_fit import fit_peaks, refuse_intensities, refuse_options, with_peaks
@@ -237,6 +235,9 @@ def _paper(
     progress: Progress,
 ) -> Fit:
     """The paper's procedure: the best of several Adam descents, their median beside it."""
+    from insiren.fit.descent import BATCH, RATE, STEPS  # brings optax, which other fits need not wait for
+    from insiren.fit.descent import descend as descend_like_the_paper
+
     middle = np.array([p.value for p in problem.choice.free])
     problem = problem if problem.forward.pointwise else problem.near(middle)
     thetas, values = descend_like_the_paper(problem, starts, seed, progress)
@@ -305,9 +306,9 @@ def settle(
 
 
 def _ready(problem: Problem, theta: np.ndarray) -> Problem:
-    """The problem prepared near θ, with its functions compiled but not evaluated."""
+    """The problem prepared near θ, with its functions compiled."""
     near = problem.near(theta)
-    near.normal(theta[None], np.zeros(1, bool))
+    near.normal(theta[None])
     return near
 
 

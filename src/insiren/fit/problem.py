@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+import functools
+import itertools
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -14,7 +17,7 @@ from jaxtyping import Array, Bool, Float
 
 from insiren.fit.choice import Choice, Names, choose
 from insiren.fit.objective import Kind, Target, cost, residual, residual_jacobian
-from insiren.forward import Forward, Points
+from insiren.forward import Forward, Points, on_device
 from insiren.simulate.chunks import in_chunks
 
 __all__ = ["Choice", "Normal", "Problem", "choose"]
@@ -70,7 +73,7 @@ class Problem(eqx.Module):
     def values(self, theta: np.ndarray | Array, which: int) -> dict[str, Array]:
         """Every parameter of the Forward of a data set, counted from 0, by the name it has there."""
         part = self.choice.part(which, self.sources[which])
-        return part.names.values(jnp.asarray(theta)[part.index], part.constant)
+        return part.names.values(theta[part.index], part.constant)
 
     @property
     def n_peaks(self) -> int:
@@ -109,19 +112,18 @@ class Problem(eqx.Module):
         """Of each data set: prepared Forward, names, fixed values and which free parameters it has, its points."""
         for n, (source, forward, points) in enumerate(zip(self.sources, self.prepared, self.points, strict=True)):
             part = self.choice.part(n, source)
-            yield forward, part.names, {name: jnp.asarray(x) for name, x in part.constant.items()}, part.index, points
+            constant = {name: on_device(value, float) for name, value in part.constant.items()}
+            yield forward, part.names, constant, part.index, points
 
-    def _together(self, begun: Iterator[Any]) -> Iterable[Any]:
-        """What is computed for each data set: side by side, or one after the other where diagonalisations might meet.
-
-        A result is begun when it is asked for, and waited for when it is used.
-        """
-        return list(begun) if all(one.parallel for one in self.prepared) else begun
+    def _workers(self) -> int:
+        """Threads that may evaluate at once: one where diagonalisations might meet (see `simulate.lswt.after`)."""
+        return 2 if all(one.parallel for one in self.prepared) else 1
 
     def spectra(self, theta: np.ndarray | Array) -> tuple[Array, ...]:
         """S(Q, ω) of each data set at θ; NaN where the structure is unstable."""
-        at = jnp.asarray(theta)
-        return tuple(_spectrum(forward, names, constant, at[i], p) for forward, names, constant, i, p in self._asked())
+        return tuple(
+            _spectrum(forward, names, constant, theta[i], p) for forward, names, constant, i, p in self._asked()
+        )
 
     def objective(self, theta: np.ndarray) -> float:
         """Σ r² or deviance at θ; infinite where there is no spectrum."""
@@ -144,9 +146,10 @@ class Problem(eqx.Module):
         """The residual vector (d,) and its derivatives (d, p) at θ, by forward differentiation."""
         spectra, slopes = [], []
         for forward, names, constant, index, points in self._asked():
-            S, dS = _slopes(forward, names, constant, jnp.asarray(theta)[index], points)
+            S, dS = _slopes(forward, names, constant, theta[index], points)
             spectra.append(S)
-            slopes.append(jnp.zeros((len(theta), len(S))).at[index].set(dS))
+            slopes.append(np.zeros((len(theta), len(S))))
+            slopes[-1][index] = dS
         r, J = residual_jacobian(self.kind, tuple(spectra), tuple(slopes), self.data)
         return np.asarray(r), np.asarray(J)
 
@@ -155,13 +158,8 @@ class Problem(eqx.Module):
         if self.kind == "pearson":
             return np.array([self.objective(theta) for theta in thetas])
         found = np.zeros(len(thetas))
-
-        def begun() -> Iterator[Array]:
-            for (forward, names, constant, index, points), t in zip(self._asked(), self.data, strict=True):
-                yield _costs(forward, names, constant, jnp.asarray(thetas[:, index]), points, t)
-
-        for one in self._together(begun()):
-            found += np.asarray(one)
+        for (value,), _, which in self._evaluated(thetas, np.ones(len(thetas), bool), _costs, _cost_at):
+            found[which] += value
         return np.where(np.isfinite(found), found, np.inf)
 
     def normal(self, thetas: Float[np.ndarray, "s p"], active: Bool[np.ndarray, " s"] | None = None) -> Normal:
@@ -174,20 +172,39 @@ class Problem(eqx.Module):
                 r, J = self.jacobian(thetas[n])
                 found.cost[n], found.gradient[n], found.gram[n] = r @ r, J.T @ r, J.T @ J
         else:
-
-            def begun() -> Iterator[tuple[np.ndarray, tuple[Array, ...]]]:
-                for (forward, names, constant, index, points), t in zip(self._asked(), self.data, strict=True):
-                    at = jnp.asarray(thetas[:, index])
-                    yield index, _normals(forward, names, constant, at, points, t, jnp.asarray(active))
-
-            for index, parts in self._together(begun()):
-                value, gradient, gram = (np.asarray(x) for x in parts)
-                found.cost[:] += value
-                found.gradient[:, index] += gradient
-                found.gram[:, index[:, None], index] += gram
+            for (value, gradient, gram), index, which in self._evaluated(thetas, active, _normals, _normal_at):
+                found.cost[which] += value
+                found.gradient[np.ix_(which, index)] += gradient
+                found.gram[np.ix_(which, index, index)] += gram
         finite = np.isfinite(found.cost) & np.isfinite(found.gram).all(axis=(1, 2))
         found.cost[~finite] = np.inf
         return found
+
+    def _evaluated(
+        self, thetas: np.ndarray, active: np.ndarray, together: Callable[..., Any], alone: Callable[..., Any]
+    ) -> Iterator[tuple[tuple[np.ndarray, ...], np.ndarray, np.ndarray]]:
+        """What the active θ give for each data set, the free parameters it has, and the numbers of the θ.
+
+        A Forward that batches gets all θ at once; any other one at a time, by the functions that give its spectrum and
+        its derivatives, so that the simulator is compiled for no other.
+        """
+        which, asked = np.flatnonzero(active), list(zip(self._asked(), self.data, strict=True))
+        begun: list[Iterator[Any]] = []
+        with ThreadPoolExecutor(self._workers()) as pool:
+            for (forward, names, constant, index, points), t in asked:
+                given = forward, names, constant
+                if forward.batches:
+                    parts = together(*given, jnp.asarray(thetas[:, index]), points, t, jnp.asarray(active))
+                    begun.append(iter([parts]))
+                    continue
+                one = functools.partial(_waited, alone, *given, points=points, data=t)
+                first = [one(theta) for theta in thetas[which[:1]][:, index]] if len(which) > 1 else []  # compiles
+                begun.append(itertools.chain(first, pool.map(one, thetas[which[len(first) :]][:, index])))
+            for ((forward, _, _, index, _), _), parts in zip(asked, begun, strict=True):
+                if forward.batches:
+                    yield tuple(np.asarray(x) for x in next(parts)), index, np.arange(len(thetas))
+                elif len(which):
+                    yield tuple(np.array(x) for x in zip(*parts, strict=True)), index, which
 
 
 _cost = jax.jit(cost, static_argnums=0)
@@ -209,39 +226,60 @@ def _slopes(forward: Forward, names: Names, constant: dict[str, Any], theta: Flo
     return jax.vmap(along, out_axes=(None, 0))(jnp.eye(len(theta)))
 
 
+def _waited(function: Callable[..., tuple[Array, ...]], *given: Any, points: Points, data: Target):
+    """The numbers of a function at one θ, in NumPy."""
+    return tuple(np.asarray(x) for x in function(*given, points, data))
+
+
+def _cost_at(forward: Forward, names: Names, constant: dict[str, Any], theta: Array, points: Points, data: Target):
+    """Σ r² of one data set at θ."""
+    return (_cost("gaussian", (_spectrum(forward, names, constant, theta, points),), (data,)),)
+
+
+def _normal_at(forward: Forward, names: Names, constant: dict[str, Any], theta: Array, points: Points, data: Target):
+    """Σ r², Jᵀr and JᵀJ of one data set at θ."""
+    if theta.shape[0] == 0:
+        return *_cost_at(forward, names, constant, theta, points, data), np.zeros(0), np.zeros((0, 0))
+    return _second_order(*_slopes(forward, names, constant, theta, points), data)
+
+
+@jax.jit
+def _second_order(S: Float[Array, " d"], slopes: Float[Array, "p d"], data: Target) -> tuple[Array, Array, Array]:
+    """Σ r², Jᵀr and JᵀJ of one data set, from its spectrum and the derivatives of that."""
+    r, J = residual_jacobian("gaussian", (S,), (slopes,), (data,))
+    value = r @ r if data.exposure is None else cost("gaussian", (S,), (data,))
+    return value, J.T @ r, J.T @ J
+
+
 @eqx.filter_jit
-def _costs(forward: Forward, names: Names, constant: dict[str, Any], thetas: Array, points: Points, data: Target):
-    """Σ r² of one data set at several θ."""
+def _costs(
+    forward: Forward, names: Names, constant: dict[str, Any], thetas: Array, points: Points, data: Target, active: Array
+):
+    """Σ r² of one data set at several θ, evaluated together."""
 
     def one(theta: Array) -> Array:
         S = forward.spectrum(names.values(theta, constant), points)
         return cost("gaussian", (S,), (data,))
 
-    return in_chunks(jax.vmap(one), _at_once(points, 1), thetas) if forward.batches else jax.lax.map(one, thetas)
+    return (in_chunks(jax.vmap(one), _at_once(points, 1), thetas),)
 
 
 @eqx.filter_jit
 def _normals(
     forward: Forward, names: Names, constant: dict[str, Any], thetas: Array, points: Points, data: Target, active: Array
 ):
-    """Σ r², Jᵀr and JᵀJ of one data set at those of several θ that are active."""
+    """Σ r², Jᵀr and JᵀJ of one data set at those of several θ that are active, evaluated together."""
     size = thetas.shape[1]
 
     def one(theta: Array) -> tuple[Array, Array, Array]:
         if size == 0:
             S = forward.spectrum(names.values(theta, constant), points)
             return cost("gaussian", (S,), (data,)), jnp.zeros(0), jnp.zeros((0, 0))
-        S, dS = _slopes(forward, names, constant, theta, points)
-        r, J = residual_jacobian("gaussian", (S,), (dS,), (data,))
-        value = r @ r if data.exposure is None else cost("gaussian", (S,), (data,))
-        return value, J.T @ r, J.T @ J
+        return _second_order(*_slopes(forward, names, constant, theta, points), data)
 
     def none(*many: int) -> tuple[Array, Array, Array]:
         return jnp.zeros(many), jnp.zeros((*many, size)), jnp.zeros((*many, size, size))
 
-    if not forward.batches:
-        each = lambda given: jax.lax.cond(given[1], one, lambda _: none(), given[0])  # noqa: E731
-        return jax.lax.map(each, (thetas, active))
     some = lambda at, on: jax.lax.cond(jnp.any(on), jax.vmap(one), lambda _: none(len(at)), at)  # noqa: E731
     order = jnp.argsort(~active)  # those that are active share as few batches as they can
     found = in_chunks(some, _at_once(points, 1 + size), thetas[order], active[order])

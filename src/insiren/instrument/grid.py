@@ -20,7 +20,7 @@ import numpy as np
 from jax.scipy.special import ndtr
 from jaxtyping import Array, Bool, Float, Int
 
-from insiren.forward import Points
+from insiren.forward import Points, on_device
 from insiren.instrument.resolution import FWHM_PER_SIGMA, PATCH
 
 RANGE = 1.6  # a plan holds for widths this factor up and down from the one it was made for
@@ -173,14 +173,14 @@ def shared_grid(
     node, home = np.concatenate([node, np.repeat(node[:1], fill, 0)]), np.concatenate([home, np.repeat(home[:1], fill)])
     order, within, near = _in_blocks(len(place), lambda some: in_reach(some) & (np.arange(count + fill) < count))
     return SharedGrid(
-        nodes=jnp.asarray((node + 0.5) * step @ basis + planes[home]),
-        node_place=jnp.asarray((node + 0.5) * step),
-        place=jnp.asarray(place[order]),
-        within=jnp.asarray(within),
-        near=jnp.asarray(near),
-        omega=jnp.asarray(rows[0]),
-        step=jnp.asarray(step),
-        beside=jnp.asarray(next_to),
+        nodes=on_device((node + 0.5) * step @ basis + planes[home]),
+        node_place=on_device((node + 0.5) * step),
+        place=on_device(place[order]),
+        within=on_device(within),
+        near=on_device(near),
+        omega=on_device(rows[0]),
+        step=on_device(step),
+        beside=on_device(next_to),
         edges=edges,
         count=len(place),
     )
