@@ -73,8 +73,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         if own > MOST:
             report.outcome = "failed"
             report.longrepr = (
-                f"{item.nodeid} took {own:.1f} s of processor time without compiling; a quick test may take {MOST:g} s. "
-                "Make it smaller, share a fixture, or move what is statistics to `make studies`."
+                f"{item.nodeid} took {own:.1f} s of processor time without compiling; a quick test may take "
+                f"{MOST:g} s. Make it smaller, share a fixture, or move what is statistics to `make studies`."
             )
     return report
 

@@ -3,7 +3,7 @@
 `Points` say where; a `Forward` gives S(Q, ω) there for named parameters. The exact
 simulator seen through an instrument is a Forward, a trained surrogate is one, and so is
 any theory of the user's (`forward`). Double precision is switched on here, once, before any
-array exists: magnon energies near Goldstone points need it.
+array exists: magnon energies near Goldstone points need it. So is JAX's cache of compiled functions (`cache`).
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from jax.core import Tracer
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
+from insiren.cache import keep_compiled
 from insiren.errors import ModelError
 
 jax.config.update("jax_enable_x64", True)
+keep_compiled(jax.config)
 
 Parameters = Mapping[str, ArrayLike]
 

@@ -7,9 +7,7 @@ the JSON alone. Exit status: 0 done, 2 the user can mend it, 1 a defect of ours.
 
 from __future__ import annotations
 
-import os
 import sys
-from pathlib import Path
 
 import typer
 
@@ -37,7 +35,6 @@ for _command in (demo, models, fetch, inspect, simulate, train, fit, landscape, 
 
 def main() -> None:
     """The entry point: runs a command and turns errors the user can mend into one message."""
-    _enable_cache()
     try:
         app()
     except InsirenError as error:
@@ -50,10 +47,3 @@ def main() -> None:
     except OSError as error:
         say(f"insiren: {error.strerror or error}: {error.filename or ''}".rstrip(": "))
         sys.exit(2)
-
-
-def _enable_cache() -> None:
-    """Lets JAX keep compiled functions on disk between runs."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(home / "insiren" / "jax"))
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")  # shorter ones are not worth the file

@@ -13,6 +13,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
 
 from insiren.fit.choice import Choice, Names, choose
@@ -39,11 +40,25 @@ class Normal(NamedTuple):
     gram: np.ndarray
 
 
+class Together(NamedTuple):
+    """Data sets whose spectra are evaluated as one.
+
+    Attributes:
+        sets: their numbers, counted from 0.
+        points: of all of them, one after the other.
+        ends: where the spectrum of each but the last ends.
+    """
+
+    sets: tuple[int, ...]
+    points: Points
+    ends: tuple[int, ...]
+
+
 class Problem(eqx.Module):
     """Forwards, data sets and a choice of parameters: residuals as a function of θ.
 
-    Spectra are evaluated a data set at a time, so that data sets of one shape share one
-    compiled function, in this fit and the next.
+    Spectra are evaluated a data set at a time, so that data sets of one shape share one compiled function, in this fit
+    and the next; the cuts of a path, whose lengths differ, are evaluated as one.
 
     Attributes:
         forward: what simulates; the first where data sets have different ones.
@@ -64,6 +79,10 @@ class Problem(eqx.Module):
     kind: Kind = eqx.field(static=True)
     forwards: tuple[Forward, ...] = ()
     widen: float = 1.0
+    together: tuple[Together, ...] = ()  # follows from the rest
+
+    def __post_init__(self) -> None:
+        self.together = _together(self)
 
     @property
     def sources(self) -> tuple[Forward, ...]:
@@ -94,10 +113,13 @@ class Problem(eqx.Module):
 
     def near(self, theta: np.ndarray) -> Problem:
         """The same problem with the Forwards prepared for their points at parameters near θ."""
-        each = enumerate(zip(self.sources, self.points, strict=True))
-        return dataclasses.replace(
-            self, prepared=tuple(forward.at(p, self.values(theta, n)) for n, (forward, p) in each)
-        )
+        prepared = list(self.sources)
+        for one in self.together:
+            first = one.sets[0]
+            ready = self.sources[first].at(one.points, self.values(theta, first))
+            for n in one.sets:
+                prepared[n] = ready
+        return dataclasses.replace(self, prepared=tuple(prepared))
 
     def covers(self, theta: np.ndarray) -> bool:
         """Whether θ is near enough to what the Forwards were prepared for."""
@@ -108,12 +130,13 @@ class Problem(eqx.Module):
         for n, forward in enumerate(self.sources):
             forward.check({name: float(value) for name, value in self.values(theta, n).items()})
 
-    def _asked(self) -> Iterator[tuple[Forward, Names, dict[str, Array], np.ndarray, Points]]:
-        """Of each data set: prepared Forward, names, fixed values and which free parameters it has, its points."""
-        for n, (source, forward, points) in enumerate(zip(self.sources, self.prepared, self.points, strict=True)):
-            part = self.choice.part(n, source)
+    def asked(self) -> Iterator[tuple[Forward, Names, dict[str, Array], np.ndarray, Together]]:
+        """What is evaluated as one: prepared Forward, names, fixed values, which free parameters it has, and where."""
+        for one in self.together:
+            first = one.sets[0]
+            part = self.choice.part(first, self.sources[first])
             constant = {name: on_device(value, float) for name, value in part.constant.items()}
-            yield forward, part.names, constant, part.index, points
+            yield self.prepared[first], part.names, constant, part.index, one
 
     def _workers(self) -> int:
         """Threads that may evaluate at once: one where diagonalisations might meet (see `simulate.lswt.after`)."""
@@ -121,9 +144,12 @@ class Problem(eqx.Module):
 
     def spectra(self, theta: np.ndarray | Array) -> tuple[Array, ...]:
         """S(Q, ω) of each data set at θ; NaN where the structure is unstable."""
-        return tuple(
-            _spectrum(forward, names, constant, theta[i], p) for forward, names, constant, i, p in self._asked()
-        )
+        found: list[Any] = [None] * len(self.points)
+        for forward, names, constant, index, one in self.asked():
+            S = _spectrum(forward, names, constant, theta[index], one.points)
+            for n, part in zip(one.sets, _split(S, one), strict=True):
+                found[n] = part
+        return tuple(found)
 
     def objective(self, theta: np.ndarray) -> float:
         """Σ r² or deviance at θ; infinite where there is no spectrum."""
@@ -144,14 +170,19 @@ class Problem(eqx.Module):
 
     def jacobian(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The residual vector (d,) and its derivatives (d, p) at θ, by forward differentiation."""
-        spectra, slopes = [], []
-        for forward, names, constant, index, points in self._asked():
-            S, dS = _slopes(forward, names, constant, theta[index], points)
-            spectra.append(S)
-            slopes.append(np.zeros((len(theta), len(S))))
-            slopes[-1][index] = dS
-        r, J = residual_jacobian(self.kind, tuple(spectra), tuple(slopes), self.data)
+        spectra, slopes = self.slopes(theta)
+        r, J = residual_jacobian(self.kind, spectra, slopes, self.data)
         return np.asarray(r), np.asarray(J)
+
+    def slopes(self, theta: np.ndarray) -> tuple[tuple[Array, ...], tuple[np.ndarray, ...]]:
+        """S(Q, ω) of each data set at θ, and its derivatives (p, d)."""
+        spectra: list[Any] = [None] * len(self.points)
+        slopes = [np.zeros((len(theta), len(points))) for points in self.points]
+        for forward, names, constant, index, one in self.asked():
+            S, dS = _slopes(forward, names, constant, theta[index], one.points)
+            for n, part, slope in zip(one.sets, _split(S, one), _split(dS, one), strict=True):
+                spectra[n], slopes[n][index] = part, slope
+        return tuple(spectra), tuple(slopes)
 
     def costs(self, thetas: Float[np.ndarray, "s p"]) -> Float[np.ndarray, " s"]:
         """Σ r² or deviance at several θ; infinite where there is no spectrum."""
@@ -188,23 +219,69 @@ class Problem(eqx.Module):
         A Forward that batches gets all θ at once; any other one at a time, by the functions that give its spectrum and
         its derivatives, so that the simulator is compiled for no other.
         """
-        which, asked = np.flatnonzero(active), list(zip(self._asked(), self.data, strict=True))
-        begun: list[Iterator[Any]] = []
+        which, begun = np.flatnonzero(active), []
         with ThreadPoolExecutor(self._workers()) as pool:
-            for (forward, names, constant, index, points), t in asked:
-                given = forward, names, constant
+            for forward, names, constant, index, where in self.asked():
+                given, data = (forward, names, constant), [self.data[n] for n in where.sets]
                 if forward.batches:
-                    parts = together(*given, jnp.asarray(thetas[:, index]), points, t, jnp.asarray(active))
-                    begun.append(iter([parts]))
-                    continue
-                one = functools.partial(_waited, alone, *given, points=points, data=t)
-                first = [one(theta) for theta in thetas[which[:1]][:, index]] if len(which) > 1 else []  # compiles
-                begun.append(itertools.chain(first, pool.map(one, thetas[which[len(first) :]][:, index])))
-            for ((forward, _, _, index, _), _), parts in zip(asked, begun, strict=True):
-                if forward.batches:
-                    yield tuple(np.asarray(x) for x in next(parts)), index, np.arange(len(thetas))
+                    parts = together(*given, jnp.asarray(thetas[:, index]), where.points, data[0], jnp.asarray(active))
+                    begun.append(
+                        (index, np.arange(len(thetas)), [[at] for at in zip(*map(np.asarray, parts), strict=True)])
+                    )
                 elif len(which):
-                    yield tuple(np.array(x) for x in zip(*parts, strict=True)), index, which
+                    one = functools.partial(_of_sets, alone, *given, where=where, data=data)
+                    at = thetas[which][:, index]
+                    first = [one(theta) for theta in at[:1]] if len(at) > 1 else []  # compiles, for one thread
+                    each = itertools.chain(first, pool.map(one, at[len(first) :]))
+                    begun.append((index, which, each))
+            for index, of, each in begun:
+                for parts in zip(*each, strict=True):
+                    yield tuple(np.array(kind) for kind in zip(*parts, strict=True)), index, of
+
+
+def _together(problem: Problem) -> tuple[Together, ...]:
+    """The data sets of a problem, those evaluated as one put together.
+
+    Tables of one Forward with the same energies and parameters are, where there are more of them than cores or their
+    shapes differ: each shape would be compiled for. Where each has a core of its own they stay apart.
+    """
+    alike: list[list[int]] = []
+    for n in range(len(problem.points)):
+        same = (group for group in alike if _may_join(problem, group[0], n))
+        if (group := next(same, None)) is None:
+            alike.append([n])
+        else:
+            group.append(n)
+    found = []
+    for group in alike:
+        sizes = [len(problem.points[n]) for n in group]
+        if len(group) < 3 and len(set(sizes)) == 1:
+            found += [Together((n,), problem.points[n], ()) for n in group]
+        else:
+            places = np.concatenate([np.asarray(problem.points[n].hkl) for n in group])
+            first = problem.points[group[0]]
+            points = Points.table(places, np.asarray(first.omega)[: len(first) // len(first.hkl)], bins=first.bins)
+            found.append(Together(tuple(group), points, tuple(np.cumsum(sizes)[:-1].tolist())))
+    return tuple(found)
+
+
+def _may_join(problem: Problem, n: int, other: int) -> bool:
+    """Whether two data sets differ in their wavevectors alone."""
+    one, two = problem.points[n], problem.points[other]
+    source = problem.sources[n]
+    if source is not problem.sources[other] or source.batches or not (one.is_even and two.is_even):
+        return False
+    if one.Q_abs is not None or two.Q_abs is not None or one.bins != two.bins or any(problem.choice.each):
+        return False
+    w = len(one) // len(one.hkl)
+    return w == len(two) // len(two.hkl) and bool(np.all(np.asarray(one.omega)[:w] == np.asarray(two.omega)[:w]))
+
+
+def _split(values: Array, one: Together) -> list[Any]:
+    """Values (…, d) of each data set of what was evaluated as one."""
+    if len(one.sets) == 1:
+        return [values]
+    return jnp.split(values, one.ends, axis=-1) if isinstance(values, Tracer) else np.split(values, one.ends, axis=-1)
 
 
 _cost = jax.jit(cost, static_argnums=0)
@@ -212,13 +289,13 @@ _cost = jax.jit(cost, static_argnums=0)
 
 @eqx.filter_jit
 def _spectrum(
-    forward: Forward, names: Names, constant: dict[str, Any], theta: Float[Array, " p"], points: Points
+    forward: Forward, names: Names, constant: dict[str, Any], theta: Array | np.ndarray, points: Points
 ) -> Float[Array, " d"]:
     return forward.spectrum(names.values(theta, constant), points)
 
 
 @eqx.filter_jit
-def _slopes(forward: Forward, names: Names, constant: dict[str, Any], theta: Float[Array, " p"], points: Points):
+def _slopes(forward: Forward, names: Names, constant: dict[str, Any], theta: Array | np.ndarray, points: Points):
     """S (d,) and its derivatives (p, d)."""
     along = lambda direction: jax.jvp(  # noqa: E731
         lambda t: forward.spectrum(names.values(t, constant), points), (theta,), (direction,)
@@ -226,21 +303,28 @@ def _slopes(forward: Forward, names: Names, constant: dict[str, Any], theta: Flo
     return jax.vmap(along, out_axes=(None, 0))(jnp.eye(len(theta)))
 
 
-def _waited(function: Callable[..., tuple[Array, ...]], *given: Any, points: Points, data: Target):
-    """The numbers of a function at one θ, in NumPy."""
-    return tuple(np.asarray(x) for x in function(*given, points, data))
+def _of_sets(alone: Callable[..., Any], *given: Any, where: Together, data: list[Target]) -> list[tuple[Any, ...]]:
+    """What one θ gives for each data set of those evaluated as one, in NumPy."""
+    return [tuple(np.asarray(x) for x in parts) for parts in alone(*given, where, data)]
 
 
-def _cost_at(forward: Forward, names: Names, constant: dict[str, Any], theta: Array, points: Points, data: Target):
-    """Σ r² of one data set at θ."""
-    return (_cost("gaussian", (_spectrum(forward, names, constant, theta, points),), (data,)),)
+def _cost_at(
+    forward: Forward, names: Names, constant: dict[str, Any], theta: np.ndarray, where: Together, data: list[Target]
+):
+    """Σ r² of each data set at θ."""
+    S = _split(_spectrum(forward, names, constant, theta, where.points), where)
+    return [(_cost("gaussian", (one,), (t,)),) for one, t in zip(S, data, strict=True)]
 
 
-def _normal_at(forward: Forward, names: Names, constant: dict[str, Any], theta: Array, points: Points, data: Target):
-    """Σ r², Jᵀr and JᵀJ of one data set at θ."""
+def _normal_at(
+    forward: Forward, names: Names, constant: dict[str, Any], theta: np.ndarray, where: Together, data: list[Target]
+):
+    """Σ r², Jᵀr and JᵀJ of each data set at θ."""
     if theta.shape[0] == 0:
-        return *_cost_at(forward, names, constant, theta, points, data), np.zeros(0), np.zeros((0, 0))
-    return _second_order(*_slopes(forward, names, constant, theta, points), data)
+        costs = _cost_at(forward, names, constant, theta, where, data)
+        return [(*cost, np.zeros(0), np.zeros((0, 0))) for cost in costs]
+    S, dS = (_split(x, where) for x in _slopes(forward, names, constant, theta, where.points))
+    return [_second_order(*one, t) for *one, t in zip(S, dS, data, strict=True)]
 
 
 @jax.jit

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from insiren.fit.objective import Kind, Target, cost, residual_jacobian
-from insiren.fit.problem import Normal, Problem, _slopes
+from insiren.fit.problem import Normal, Problem
 
 
 class Tangent(NamedTuple):
@@ -30,17 +30,12 @@ class Tangent(NamedTuple):
 
     theta: np.ndarray
     spectra: tuple[Array, ...]
-    slopes: tuple[Array, ...]
+    slopes: tuple[Array | np.ndarray, ...]
 
 
 def tangent(problem: Problem, theta: np.ndarray) -> Tangent:
     """The spectra and their derivatives at θ; NaN where there are none."""
-    spectra, slopes = [], []
-    for forward, names, constant, index, points in problem._asked():
-        S, dS = _slopes(forward, names, constant, jnp.asarray(theta)[index], points)
-        spectra.append(S)
-        slopes.append(jnp.zeros((len(theta), len(S))).at[index].set(dS))
-    return Tangent(np.array(theta, float), tuple(spectra), tuple(slopes))
+    return Tangent(np.array(theta, float), *problem.slopes(theta))
 
 
 class Expanded(Problem):
@@ -86,7 +81,7 @@ _cost = jax.jit(cost, static_argnums=0)
 
 
 @jax.jit
-def _along(spectra: tuple[Array, ...], slopes: tuple[Array, ...], step: Array) -> tuple[Array, ...]:
+def _along(spectra: tuple[Array, ...], slopes: tuple[Array | np.ndarray, ...], step: Array) -> tuple[Array, ...]:
     # a spectrum is never negative; its tangent may be, far away
     return tuple(jnp.maximum(S + step @ dS, 0.0) for S, dS in zip(spectra, slopes, strict=True))
 
