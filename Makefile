@@ -13,7 +13,7 @@ PEERS   := .bench-peers
 PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint docs bench compare clean
+.PHONY: help demo test studies check lint docs bench compare clean
 .DELETE_ON_ERROR:
 
 help:  ## show this list
@@ -24,10 +24,13 @@ help:  ## show this list
 demo: $(RUNTIME)  ## run the whole pipeline on what is bundled; the page is OUT/report.html
 	$(BIN)/insiren demo --out $(OUT)
 
-# The slow tests are asked for only where there are some: pytest calls an empty selection a failure.
-test: $(DEVELOP)  ## run the quick tests, then the slow ones
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow"
-	@if grep -rqs "mark\.slow" tests; then set -x; $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m slow; fi
+test: $(DEVELOP)  ## run all tests; the slowest are printed with their share of compiling
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -q
+
+studies: $(DEVELOP)  ## statistics and endurance, before a release: each study prints what its claim rests on
+	@failed=""; for study in studies/*.py; do echo "== $$study"; $(BIN)/python $$study || failed="$$failed $$study"; done; \
+	  $(BIN)/python -m pytest -q tests/endurance || failed="$$failed tests/endurance"; \
+	  test -z "$$failed" || { echo "failed:$$failed" >&2; exit 1; }
 
 check: lint docs  ## format, lint, types, import order, and the documentation without a warning
 
@@ -48,7 +51,7 @@ compare: $(RUNTIME) $(PEERS)/.installed  ## check energies and intensities again
 
 clean:  ## remove what make has made, .venv included
 	rm -rf .venv $(PEERS) docs/_build docs/tutorials .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
-	find src tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests benchmarks studies examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \

@@ -5,6 +5,7 @@ A pytest plugin. Times of a test travel from the workers of xdist as user proper
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Iterator
@@ -46,30 +47,37 @@ class Compiling:
 _compiling = Compiling()
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    _compiling.listen()
-    return (yield)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+@contextlib.contextmanager
+def _timed(item: pytest.Item, phase: str) -> Iterator[None]:
+    """Notes the seconds of a phase of a test, those of compiling, and those of the processor without compiling."""
     _compiling.listen()
     _compiling.spans.clear()
     wall, processor = time.perf_counter(), time.process_time()
     try:
-        return (yield)
+        yield
     finally:
         wall, processor = time.perf_counter() - wall, time.process_time() - processor
         compiling = min(_compiling.seconds(), wall)
-        item.user_properties.append(("seconds", (wall, compiling, min(wall, processor) - compiling)))
+        item.user_properties.append((phase, (wall, compiling, max(0.0, min(wall, processor) - compiling))))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    with _timed(item, "setup"):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    with _timed(item, "call"):
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     report = yield
     if call.when == "call" and report.passed and "slow" not in item.keywords:
-        _, _, own = dict(item.user_properties)["seconds"]
+        _, _, own = dict(item.user_properties)["call"]
         if own > MOST:
             report.outcome = "failed"
             report.longrepr = (
@@ -80,12 +88,11 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def pytest_terminal_summary(terminalreporter, exitstatus, config) -> None:
-    """The slowest tests, each with the share of compiling."""
+    """The slowest tests with the fixtures they were the first to ask for, each with the share of compiling."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
+    phases = [(dict(report.user_properties), report.nodeid) for report in reports if report.when == "call"]
     rows = sorted(
-        (dict(report.user_properties)["seconds"], report.nodeid)
-        for kind in ("passed", "failed")
-        for report in terminalreporter.stats.get(kind, [])
-        if "seconds" in dict(report.user_properties)
+        (tuple(sum(times[phase][n] for phase in ("setup", "call")) for n in range(3)), name) for times, name in phases
     )
     if len(rows) <= SHOWN:
         return

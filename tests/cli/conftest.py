@@ -1,6 +1,5 @@
 """The command line as a person uses it, and small files to use it on."""
 
-import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,8 +22,6 @@ TRUTH = {"J": 29.0, "Jp": 1.67, "q_fwhm": 0.0}
 def insiren(monkeypatch, capsys, tmp_path):
     """Runs a command in this process, in an empty folder: exit status, standard output, standard error."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", os.environ.get("JAX_COMPILATION_CACHE_DIR", ""))
-    monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
     def run(*words):
         monkeypatch.setattr(sys, "argv", ["insiren", *map(str, words)])

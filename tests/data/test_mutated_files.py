@@ -30,12 +30,6 @@ def test_some_damaged_files_of_each_format_end_in_data_or_a_message():
     assert outcome.data.total() > 15 and outcome.refused.total() > 50 and set(outcome.slowest) == set(LAYOUTS)
 
 
-@pytest.mark.slow
-def test_two_thousand_damaged_files_end_in_data_or_a_message():
-    outcome = campaign(2000, seed=2)
-    assert outcome.failed == [] and outcome.data.total() + outcome.refused.total() == 2000
-
-
 # Files of the campaign that ended in anything else, by seed and number; each is repeated as it was.
 @pytest.mark.parametrize(
     "number",

@@ -10,10 +10,8 @@ from theory import HKL, OMEGA, THEORY, TRUTH, expected, seen
 from insiren.data.background import lowrank_basis, smooth_basis, template_basis
 from insiren.data.spectrum import image, measured, point_list
 from insiren.errors import DataError
-from insiren.fit.answer import answer_at
 from insiren.fit.choice import choose
 from insiren.fit.evidence import by_evidence, freedom_cost
-from insiren.fit.marquardt import Settings, descend
 from insiren.fit.objective import (
     gram,
     least_squares_residual,
@@ -157,26 +155,6 @@ def test_a_part_of_the_pixels_keeps_the_freedom_of_the_background():
     assert nuisance(few) == pytest.approx(nuisance(t), rel=0.05)
     np.testing.assert_allclose(np.asarray(few.curve.inverse) @ (gram(few) + np.diag(np.asarray(few.curve.root) ** 2)),
                                np.eye(len(few.curve.root)), atol=1e-6)  # fmt: skip
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("background", ["per-energy", "smooth", "lowrank", "template"])
-def test_no_background_eats_the_ridge(background):
-    """Parameters and scale are unbiased within their errors, and the errors are the scatter."""
-    choice = choose(THEORY.parameters, free=["C"])
-    theta, pulls, scales = np.array([TRUTH[name] for name in choice.names]), [], []
-    for seed in range(24):
-        one, t, noise = treated(background, seed)
-        problem = Problem(THEORY, (THEORY,), (one.points,), (t,), choice, "gaussian")
-        at = descend(problem, theta[None], Settings(40, 1e-8, 1e-12)).thetas[0]
-        at, problem = settle(problem, at, (noise,), lambda stage, part: None)
-        answer = answer_at(problem, at, [one], background, (1, 1))
-        pulls.append([(answer.values[n] - TRUTH[n]) / answer.errors[n] for n in choice.names])
-        scales.append(float(answer.maps[0].profile.scale))
-    pulls = np.array(pulls)
-    assert np.all(np.abs(pulls.mean(axis=0)) < 3 / np.sqrt(len(pulls)))  # 3 σ of a mean
-    assert 0.75 < np.sqrt(np.mean(pulls**2)) < 1.25
-    assert np.mean(scales) == pytest.approx(2.0, abs=3 * np.std(scales) / np.sqrt(len(scales)))
 
 
 def test_a_fit_with_a_smooth_background_of_each_kind_finds_the_truth_from_the_whole_box():

@@ -186,15 +186,6 @@ def test_a_poisson_fit_ends_at_the_maximum_of_the_likelihood(theory, seen):
     np.testing.assert_allclose(start[2:], best.x[2:], rtol=1e-3)
 
 
-@pytest.mark.slow
-def test_errors_are_the_spread_of_repeated_measurements(theory):
-    clean = simulate(theory, {"A": 11.0, "B": 5.0}, Points.table(LINE, STEPS))
-    answers = [fit(theory, count(clean, 6000, seed, 0.3), background="constant", starts=1) for seed in range(24)]
-    pulls = np.array([[(a.values[n] - t) / a.errors[n] for n, t in (("A", 11.0), ("B", 5.0))] for a in answers])
-    assert 0.7 < pulls.std() < 1.35
-    assert abs(pulls.mean()) < 0.45
-
-
 def test_errors_are_widened_by_a_misfit_and_not_narrowed_by_generous_sigmas(theory, seen):
     data = seen.drop_coords(["counts", "norm"])
     honest = fit(theory, data, starts=1)

@@ -163,3 +163,32 @@ def test_several_parameter_sets_at_once_give_what_each_gives_alone():
                 np.testing.assert_allclose(ours[n], wanted[0], rtol=1e-4, atol=1e-5 * np.max(np.abs(wanted)))
             elif ours is together.cost:
                 assert ours[n] == np.inf
+
+
+def test_cuts_of_a_path_give_together_what_each_gives_alone():
+    simulator = exact(load_model("la2nio4"))
+    cuts = [
+        np.linspace([0.75, 0.25, 0], [0.55, 0.45, 0], 4),
+        np.linspace([0.52, 0.3, 0], [0.5, 0.1, 0], 6),
+        np.linspace([0.5, 0.1, 0], [0.7, 0.2, 0], 5),
+    ]
+    omega, theta = np.linspace(40.0, 120.0, 9), np.array([29.0, 1.7, 0.08])
+    sets = [simulate(simulator, {"J": 30.0, "Jp": 1.5}, Points.table(hkl, omega)) for hkl in cuts]
+    maps = [measured(count(one, 20_000, seed=n)) for n, one in enumerate(sets)]
+    data = tuple(target(m, "per-energy") for m in maps)
+    points = tuple(m.points for m in maps)
+    choice = choose(simulator.parameters)
+    together = Problem(simulator, (simulator,) * 3, points, data, choice, "gaussian").near(theta)
+    assert [one.sets for one in together.together] == [(0, 1, 2)] and isinstance(together.prepared[2], _OnGrid)
+    alone = [
+        Problem(simulator, (simulator,), (p,), (t,), choice, "gaussian") for p, t in zip(points, data, strict=True)
+    ]
+    parts = [one.near(theta) for one in alone]
+    for S, part in zip(together.spectra(theta), parts, strict=True):
+        whole = np.asarray(part.spectra(theta)[0])
+        np.testing.assert_allclose(S, whole, rtol=1e-6, atol=1e-9 * whole.max())  # patches at the edge of a grid differ
+    r, J = (np.concatenate(x) for x in zip(*(part.jacobian(theta) for part in parts), strict=True))
+    np.testing.assert_allclose(together.jacobian(theta)[1], J, rtol=1e-7, atol=1e-9 * np.abs(J).max())
+    normal = together.normal(np.stack([theta, 1.01 * theta]))
+    assert normal.cost[0] == pytest.approx(r @ r, rel=1e-9) == together.costs(theta[None])[0]
+    np.testing.assert_allclose(normal.gram[0], J.T @ J, rtol=1e-7)

@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pytest
 from ridge import counted, live
 
 from insiren.data.files import write
@@ -54,12 +53,6 @@ def ends_right(place, incremental, total):
     assert numbers == list(range(1, len(numbers) + 1))
     assert live(place.counts, place.run, incremental).state.neutrons == total
     assert all(len(list(run.folder.path(n).iterdir())) >= 2 for n in numbers)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("kills", "incremental"), [(3, True), (3, False), (10, True)])
-def test_a_run_that_is_killed_ends_with_the_right_neutrons(place, kills, incremental):
-    ends_right(place, incremental, killed_often(place, kills, incremental, kills))
 
 
 def test_a_run_that_is_killed_once_ends_with_the_right_neutrons(place):

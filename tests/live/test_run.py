@@ -350,8 +350,3 @@ def grown(place, updates, warm_up):
 
 def test_memory_is_flat_over_updates(place):
     assert grown(place, 20, 6) < ONCE + 20 * LINE
-
-
-@pytest.mark.slow
-def test_memory_is_flat_over_hundreds_of_updates(place):
-    assert grown(place, 300, 20) < ONCE + 300 * LINE

@@ -1,18 +1,11 @@
 """Checkpoints: whole at any moment, and the rest of the training is what it would have been."""
 
 import dataclasses
-import importlib
-import multiprocessing
-import os
-import random
-import sys
-import time
-from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
+from killing import killed_and_resumed
 
 from insiren.errors import InsirenError, SurrogateError
 from insiren.surrogate import training
@@ -54,44 +47,5 @@ def test_a_checkpoint_of_another_training_or_a_damaged_one_is_refused(learner, t
         load_checkpoint(tmp_path / "none.checkpoint", learner)
 
 
-@pytest.mark.slow
-def test_a_training_killed_ten_times_ends_with_the_weights_of_one_that_was_not(tmp_path, monkeypatch):
-    folder = str(Path(__file__).parent)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([folder, *sys.path]))
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "jax"))
-    monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-    monkeypatch.syspath_prepend(folder)
-    processes = multiprocessing.get_context("forkserver")  # each is a process of its own, whose imports are done
-    processes.set_forkserver_preload(["victim"])
-    victim = importlib.import_module("victim")
-
-    def begin(path):
-        here, there = processes.Pipe(duplex=False)
-        process = processes.Process(target=victim.main, args=(path, there.send))
-        process.start()
-        return process, here
-
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    whole.mkdir()
-    killed.mkdir()
-    process, _ = begin(whole)
-    process.join()
-    assert process.exitcode == 0
-    moments, reached = random.Random(0), []
-    for _ in range(10):
-        process, steps = begin(killed)
-        reached.append(steps.recv())  # where it goes on from
-        for _ in range(moments.randint(0, 2)):
-            steps.recv()
-        time.sleep(moments.uniform(0.0, 0.05))
-        process.kill()
-        process.join()
-        assert process.exitcode == -9  # it had not ended
-    assert reached == sorted(reached) and len(set(reached)) > 4  # most runs came further than the one before
-    process, _ = begin(killed)
-    process.join()
-    assert process.exitcode == 0
-    one, other = (load_file(path / "end.insiren") for path in (whole, killed))
-    assert one.keys() == other.keys() and len(one) > 4
-    for name in one:
-        np.testing.assert_array_equal(one[name], other[name])
+def test_a_training_killed_twice_ends_with_the_weights_of_one_that_was_not(tmp_path, monkeypatch):
+    killed_and_resumed(2, tmp_path, monkeypatch)
