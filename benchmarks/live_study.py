@@ -3,8 +3,8 @@
     python benchmarks/live_study.py streams [STREAMS]
     python benchmarks/live_study.py replays DATA [REPLAYS] [STEPS] [FIRST_SEED]
 
-`streams` simulates measurements of known truth (the square-lattice antiferromagnet of coverage_study.py: background of
-its own for every energy, pixels missing), feeds each as a stream of growing counts to a run of its own and tells
+`streams` simulates measurements of known truth (the square-lattice antiferromagnet of studies/interval_coverage.py:
+background of its own for every energy, pixels missing), feeds each as a stream of growing counts to a run of its own and tells
 how often the 68 % interval holds the truth at fixed exposures, where counting would have been stopped by the target
 J = 0.3 meV, how far off J was there, and how many neutrons that took beside those at which the Cramér–Rao bound
 reaches the target. `replays` feeds the measured La2NiO4, thinned anew for every replay, and tells how often the answer
@@ -25,7 +25,6 @@ from typing import Any
 
 import numpy as np
 import scipp as sc
-from coverage_study import TRUTH, background, expected
 
 import insiren as ins
 from insiren.data.replay import stream
@@ -35,6 +34,9 @@ from insiren.live.box import Box
 from insiren.live.run import Live, Wishes
 from insiren.live.snapshots import only_writer
 from insiren.live.update import Asked
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "studies"))
+from interval_coverage import TRUTH, background, expected
 
 TARGET = 0.3  # meV of J, half the 68 % interval
 UNDER = 5.0  # of the background, in units of the mean signal

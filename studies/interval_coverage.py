@@ -1,6 +1,6 @@
 """Claim: intervals of 68.3 and 95 % hold the truth as often as they say (docs/theory.md, errors of counts).
 
-    python studies/coverage.py [MEASUREMENTS]
+    python studies/interval_coverage.py [MEASUREMENTS]
 
 Square-lattice antiferromagnet of La2NiO4 on a path through the zone, no Q broadening, Poisson counts at many and at
 few neutrons, a background of its own for every energy (two phonon bands on a slope), a stripe of wavevectors and one
