@@ -13,9 +13,9 @@ from hypothesis import settings
 
 from insiren.cache import default_folder, processor
 
-# Nearly all the time of these tests is compiling, so that they keep what they compiled, and their child processes too.
-# Set before JAX is imported; whoever sets it otherwise, or empty, is left alone.
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(default_folder().parent / "tests" / processor()))
+# Nearly all the time of these tests is compiling, so that they keep what they compiled, where insiren does, and their
+# child processes too, whatever home these are given. Set before JAX is imported; whoever sets it is left alone.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(default_folder() / processor()))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
