@@ -69,7 +69,7 @@ def test_three_columns_have_no_errors(tmp_path):
             "line 6001: 3 values where the lines above have 4",
         ),
         (text(rows()) * 1000 + "1 2 3 x\n", {"q_direction": (0, 0, 1)}, "line 6001, column 4: 'x' is not a number"),
-        ("nan 1 2 3\n", {"q_direction": (0, 0, 1)}, "1 values of x and E are not finite"),
+        ("nan 1 2 3\n", {"q_direction": (0, 0, 1)}, "1 rows have a wavevector or energy that is not finite"),
     ],
 )
 def test_what_is_lacking_or_damaged_is_named(tmp_path, content, options, match):
