@@ -194,8 +194,8 @@ def _order(path: Path, columns: Any, header: Header | None, rows: np.ndarray) ->
         return header.names, f"the columns are {', '.join(header.names)}, as line {header.line} says; {change}"
     if width not in (3, 4):
         raise DataError(
-            f"{path} has {width} columns and no line that names them. Name them in their order, and by - what is not to "
-            f"be read: for a spectrum such as --columns {_example(width)}; for energies of peaks such as --columns "
+            f"{path} has {width} columns and no line that names them. Name them in their order, and by - what is not "
+            f"to be read: for a spectrum such as --columns {_example(width)}; for energies of peaks such as --columns "
             f"{_example(width, True)}, or with x for a coordinate along --q-direction in place of h,k,l."
         )
     usual = ORDER[:width]
@@ -260,7 +260,7 @@ def impossible(column: Columns) -> list[str]:
         said.append("every intensity is negative")
     if sigma is not None and (negative := int(np.sum(sigma[known] < 0))):
         said.append(f"{negative} standard deviations are negative")
-    if sigma is not None and _is_grid(intensity, sigma) and not any(_repeats(column[name]) for name in ("x", "E")):
+    if sigma is not None and _is_grid(intensity, sigma) and not _is_grid(column["x"], column["E"]):
         said.append("the last two columns run through a grid, and the first two do not")
     return said
 

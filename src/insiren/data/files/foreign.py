@@ -93,7 +93,7 @@ LAYOUTS = (
     Foreign("a scan of a spectrometer of the NCNR, written by its programme ICE (.bt7, .ng0)", _is_ice, SCAN),
     Foreign("a scan of a spectrometer of the NCNR, written by its programme ICP (.ng5, .bt2)", _is_icp, SCAN),
     Foreign("a scan that NICOS wrote", _is_nicos, SCAN),
-    Foreign("a slice that DAVE or MSlice saved as .spe, over a coordinate in Q in place of angles", _is_dave_spe, SLICE),
+    Foreign("a slice that DAVE or MSlice saved as .spe, over a coordinate in Q and no angles", _is_dave_spe, SLICE),
     Foreign("a slice that DAVE saved as .xyie, axes first and then two matrices", _is_xyie, SLICE),
     Foreign(
         "a table of detectors (.par or .phx), which holds no intensities", _is_detectors,
