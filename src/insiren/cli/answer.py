@@ -14,6 +14,7 @@ from insiren.cli.session import (
     DataNames,
     ForwardName,
     Json,
+    Mask,
     Seed,
     Timer,
     UsageError,
@@ -23,6 +24,7 @@ from insiren.cli.session import (
     facts,
     found_data,
     load_forward,
+    masks_of,
     numbers,
     pairs,
     read_all,
@@ -106,6 +108,7 @@ class Wishes(NamedTuple):
     sigma_max: float | None
     refine: int
     range: list[str]
+    mask: list[str]
     legs: bool
     tube: float | None
     smear: float | None
@@ -140,6 +143,7 @@ def fit(
     sigma_max: SigmaMax = None,
     refine: Refine = 1,
     range: Range = [],  # noqa: B006
+    mask: Mask = [],  # noqa: B006
     legs: Legs = False,
     tube: Tube = None,
     smear: Smear = None,
@@ -164,6 +168,7 @@ def fit(
     refused = [*lost, *refused]
     if refused and hasattr(result, "warnings"):  # an answer to peaks alone keeps none
         result = dataclasses.replace(result, warnings=(*result.warnings, *refused))
+    beside["masks"] = _masks(wishes)
     content = deliver(result, timer, out, assumptions(sets), beside)
     write_json(content, json_)
     if str(json_) != "-":
@@ -180,7 +185,7 @@ def _fit(forward: str, data: list[Path], wishes: Wishes) -> tuple[Any, Timer, li
         timer("read", 0.0)
         if wishes.baseline and wishes.each:
             raise UsageError("The baseline has one value of each parameter for all data sets; leave --each out.")
-        sets = read_all(data, wishes.hints, wishes.range)
+        sets = read_all(data, wishes.hints, wishes.range, wishes.mask)
         source, fixed, bounds = _source(forward, wishes)
         if wishes.legs or wishes.tube is not None:
             sets = _in_legs(sets, wishes.tube, source)
@@ -209,6 +214,13 @@ def _fit(forward: str, data: list[Path], wishes: Wishes) -> tuple[Any, Timer, li
             assignment=wishes.assignment,  # type: ignore[arg-type]
         )
     return result, timer, sets
+
+
+def _masks(wishes: Wishes) -> list[str]:
+    """What was masked, a text each, for the record."""
+    from insiren.data.within import mask_text
+
+    return [mask_text(mask) for mask in masks_of(wishes.mask)]
 
 
 def _baseline(
@@ -352,6 +364,7 @@ def landscape(
     sigma_max: SigmaMax = None,
     refine: Refine = 1,
     range: Range = [],  # noqa: B006
+    mask: Mask = [],  # noqa: B006
     legs: Legs = False,
     tube: Tube = None,
     smear: Smear = None,
@@ -377,7 +390,7 @@ def landscape(
         found = over_bounds(result, x, y, points, timer, minimise)
         with whole_folder(out) as folder:
             landscape_figure(found, result, folder / "landscape.svg")
-            content = found.to_dict() | facts(timer.seconds)
+            content = found.to_dict() | facts(timer.seconds) | {"masks": _masks(wishes)}
             write_json(content, folder / "landscape.json")
     write_json(content, json_)
     if str(json_) != "-":

@@ -72,6 +72,12 @@ def noted(data: sc.DataArray) -> list[str]:
     return _sentences(data, "noted")
 
 
+def left(data: sc.DataArray) -> list[str]:
+    """What masks leave out besides what was not measured, a sentence each."""
+    counts = {name: int(mask.values.sum()) for name, mask in data.masks.items() if name != "missing"}
+    return [f"the mask {name} leaves out {count} pixels" for name, count in counts.items() if count]
+
+
 def _sentences(data: sc.DataArray, key: str) -> list[str]:
     if key not in data.coords:
         return []
