@@ -99,3 +99,10 @@ def test_what_mslice_marks_as_not_measured_is_missing(tmp_path):
     (data,) = read(tmp_path / "slice.txt")
     assert measured(data).used.tolist() == [False] + [True] * 11
     assert "1 of 12 pixels hold -1e+20" in data.coords["noted"].value
+
+
+def test_axes_may_be_h_k_and_l(tmp_path):
+    rows = [[10 * x + e, 0.25, x, 0.5, 0.0, e] for x in XI for e in OMEGA]
+    (tmp_path / "slice.txt").write_text(table(rows, ["# Intensity Error H K L DeltaE"], "3x1x1x4"))
+    (data,) = read(tmp_path / "slice.txt")
+    assert data.shape == (3, 4) and data.coords["k"].values.tolist() == [0.5] * 3

@@ -21,10 +21,11 @@ from insiren.cli.session import (
     assumptions,
     check_file,
     check_folder,
+    doubts,
     facts,
     found_data,
     load_forward,
-    masks_of,
+    mask_texts,
     numbers,
     pairs,
     read_all,
@@ -166,10 +167,10 @@ def fit(
     beside, lost = _baseline(forward, sets, wishes, timer) if baseline else ({}, [])
     result, refused = ascertain(result, sets, timer, systematics, posterior, seed)
     refused = [*lost, *refused]
-    if refused and hasattr(result, "warnings"):  # an answer to peaks alone keeps none
-        result = dataclasses.replace(result, warnings=(*result.warnings, *refused))
-    beside["masks"] = _masks(wishes)
-    content = deliver(result, timer, out, assumptions(sets), beside)
+    said = [*doubts(sets), *refused]
+    if said and hasattr(result, "warnings"):  # an answer to peaks alone keeps none
+        result = dataclasses.replace(result, warnings=(*result.warnings, *said))
+    content = deliver(result, timer, out, assumptions(sets), {**beside, "masks": mask_texts(mask)})
     write_json(content, json_)
     if str(json_) != "-":
         print_fit(content)
@@ -214,13 +215,6 @@ def _fit(forward: str, data: list[Path], wishes: Wishes) -> tuple[Any, Timer, li
             assignment=wishes.assignment,  # type: ignore[arg-type]
         )
     return result, timer, sets
-
-
-def _masks(wishes: Wishes) -> list[str]:
-    """What was masked, a text each, for the record."""
-    from insiren.data.within import mask_text
-
-    return [mask_text(mask) for mask in masks_of(wishes.mask)]
 
 
 def _baseline(
@@ -390,7 +384,7 @@ def landscape(
         found = over_bounds(result, x, y, points, timer, minimise)
         with whole_folder(out) as folder:
             landscape_figure(found, result, folder / "landscape.svg")
-            content = found.to_dict() | facts(timer.seconds) | {"masks": _masks(wishes)}
+            content = found.to_dict() | facts(timer.seconds) | {"masks": mask_texts(mask)}
             write_json(content, folder / "landscape.json")
     write_json(content, json_)
     if str(json_) != "-":

@@ -170,6 +170,13 @@ def masks_of(given: list[str]) -> list[dict[str, tuple[float, float]]]:
     return masks
 
 
+def mask_texts(given: list[str]) -> list[str]:
+    """The same masks, a text each, for the record."""
+    from insiren.data.within import mask_text
+
+    return [mask_text(mask) for mask in masks_of(given)]
+
+
 def _read_all(paths: list[Path], hints: dict[str, Any] | None) -> list[sc.DataArray]:
     """The data sets of all paths, whole."""
     from insiren.data.files import options_of, read
@@ -208,6 +215,13 @@ def assumptions(data: list[sc.DataArray]) -> dict[str, list[str]]:
     from insiren.data.summary import assumed, left, noted
 
     return {one.name: [*left(one), *noted(one), *assumed(one)] for one in data}
+
+
+def doubts(data: list[sc.DataArray]) -> list[str]:
+    """What of the data cannot be right, with the name of the data set."""
+    from insiren.data.doubtful import doubtful
+
+    return [f"{one.name}: {line}" for one in data for line in doubtful(one)]
 
 
 def pairs(given: list[str], option: str) -> dict[str, str]:

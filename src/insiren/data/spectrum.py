@@ -344,12 +344,7 @@ def measured(data: sc.DataArray, sigma_floor: float | None = None, sigma_max: fl
 
 def measured_out(data: sc.DataArray) -> Bool[np.ndarray, " d"] | None:
     """Pixels that were measured and that a mask leaves out, shape (d,), or None where there are none."""
-    masks = [sc.broadcast(m, sizes=data.sizes).values for name, m in data.masks.items() if name != "missing"]
-    if not masks:
-        return None
-    out = np.any(masks, axis=0) & ~np.isnan(data.values)
-    if "missing" in data.masks:
-        out &= ~sc.broadcast(data.masks["missing"], sizes=data.sizes).values
+    out = left_out(data) & ~left_out(data.drop_masks([name for name in data.masks if name != "missing"]))
     return out.ravel() if out.any() else None
 
 

@@ -70,13 +70,13 @@ READERS = (
         ("variant", "zeros", "errors"),
     ),
     Reader("a folder of CSV tables", is_long_csv_folder, read_long_csv_folder, ("columns", "zeros")),
-    Reader("a CSV table with the columns h,k,l,E,I,sigma", is_long_csv, read_long_csv, ("columns", "zeros")),
     Reader(
         "a slice in text with its axes in a # header",
         is_slice,
         read_slice,
         ("q_origin", "energy", "lattice", "errors", "zeros"),
     ),
+    Reader("a CSV table with the columns h,k,l,E,I,sigma", is_long_csv, read_long_csv, ("columns", "zeros")),
     Reader("an ASCII .spe with its .par", is_spe, read_spe, ("Ei", "par", "q_step", "kf_over_ki", "zeros", "bins")),
     Reader(
         "a table of peaks with the columns QH QK QL I1 EN1 sigma1",

@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 import scipp as sc
 
+from insiren.data.adopt import CRYSTAL
 from insiren.data.files.errors import measured_only, standard
+from insiren.data.files.header import canonical
 from insiren.data.files.hints import EXAMPLES, chosen, lacking, vector
 from insiren.data.files.projection import parse
 from insiren.data.files.table import filled_zeros, laid_out
@@ -27,7 +29,6 @@ _HEADER = re.compile(r"#?\s*Intensity\s+Error\s+(\S.*)", re.IGNORECASE)
 _SHAPE = re.compile(r"#\s*shape\s*:\s*(\d+(?:x\d+)*)\s*", re.IGNORECASE)
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _EI = re.compile(rf"#.*\bEi\b\s*[:=]?\s*({_NUMBER})", re.IGNORECASE)
-ENERGY, LENGTH = ("DeltaE", "E"), ("|Q|",)
 
 
 def is_slice(path: Path) -> bool:
@@ -121,10 +122,11 @@ def _coordinates(
     """Place (d, 3) in r.l.u. or (d, 1) in 1/Å, energy (d,) in meV, and what was assumed."""
     energies, lengths, directions, along = None, None, [], []
     for axis, column in zip(axes, values.T, strict=True):
-        direction = parse(axis)
-        if axis in ENERGY:
+        name = canonical(axis)
+        direction = np.eye(3)[CRYSTAL.index(name)] if name in CRYSTAL else parse(axis)
+        if name == "E":
             energies = column
-        elif axis in LENGTH:
+        elif name == "Q_abs":
             lengths = column
         elif direction is not None:
             directions.append(direction)
