@@ -237,6 +237,15 @@ def test_a_scan_at_one_wavevector_or_energy_asks_for_what_it_lacks(tmp_path):
     assert data.shape == (2, 1) and data.coords["energy_transfer"].values.tolist() == [7]
 
 
+def test_names_that_nobody_knows_are_asked_for(tmp_path):
+    (tmp_path / "map.txt").write_text("xx yy zz ww\n" + text(rows()))
+    with pytest.raises(
+        DataError, match=r"line 1, which names the columns, names xx, yy, zz, ww.*--columns x,E,I,sigma"
+    ):
+        read(tmp_path / "map.txt", q_direction=(1, 0, 0))
+    assert read(tmp_path / "map.txt", q_direction=(1, 0, 0), columns="x,E,I,sigma")[0].shape == (3, 2)
+
+
 @pytest.mark.parametrize(
     ("columns", "match"),
     [

@@ -12,6 +12,7 @@ from insiren.data.files.axis_names import ENERGY, is_inverse_angstrom
 COMMENT = ("#", "!", "%")
 LEFT_OUT = "-"  # the name of a column that is not read
 FEW = 2  # columns that must be known by name before a line is taken for one that names them
+FEWEST = 3  # columns of a table whose names are all unknown
 
 # What each column may be called, without case, blanks, underscores and units.
 SPELLINGS: dict[str, frozenset[str]] = {
@@ -67,7 +68,7 @@ def header_of(first: Sequence[str]) -> Header | None:
     """The line that names the columns of a text, or None where there is none.
 
     It is the first line that is no comment, unless that holds numbers; then the last comment before it that has
-    as many words as the line has numbers, two of them known.
+    as many words as the line has numbers, two of them known. The first line may have any words, as many as the rows have numbers.
 
     Args:
         first: lines of the text.
@@ -86,7 +87,8 @@ def header_of(first: Sequence[str]) -> Header | None:
             rows = (row for row in first[number:] if row.strip() and is_row(row))
             row = next(rows, None)
             width = None if row is None else len(cells_of(row, separator_of(row)))
-            return _named(line, number, False, width) or _named(line, number, False, None)
+            known = _named(line, number, False, width) or _named(line, number, False, None)
+            return known or (_named(line, number, False, width, 0) if width and width >= FEWEST else None)
     return None
 
 
@@ -128,15 +130,15 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _named(line: str, number: int, comment: bool, width: int | None) -> Header | None:
-    """A line as names of so many columns, whatever stands between them."""
+def _named(line: str, number: int, comment: bool, width: int | None, few: int = FEW) -> Header | None:
+    """A line as names of so many columns, of which a few are known, whatever stands between them."""
     tight = re.sub(r"\s+(?=[(\[{])", "", line.strip())  # a unit belongs to the name before it
     for separator in dict.fromkeys((separator_of(line), ",", ";", "\t", None)):
         raw = cells_of(tight, separator)
         if width is not None and len(raw) != width:
             continue
         names = tuple(canonical(name) for name in raw)
-        if sum(name in SPELLINGS for name in names) < FEW:
+        if sum(name in SPELLINGS for name in names) < few:
             continue
         units = [
             found[1] for cell, name in zip(raw, names, strict=True) if name == "E" and (found := _UNIT.search(cell))
