@@ -103,7 +103,7 @@ def test_every_reader_gets_only_the_hints_that_it_takes(insiren, columns, measur
         (("--lattice", "1,2"), "3 or 6 numbers"),
         (("--Ei", "much"), "'much' is not a number"),
         (("--errors", "both"), "errors = 'both' is none of sigma, variance. Write it as in --errors variance"),
-        (("--columns", "x,E"), "are not x, E, I, sigma in some order"),
+        (("--columns", "x,E"), "names 2 columns where a row has 4"),
         (("--energy-unit", "mile"), "no unit of energy that is known"),
         (("--sigma", "some"), "'some' is not a number"),
         (("--q-convention", "inelastic"), "q_convention: none of these files has a use for that"),

@@ -68,7 +68,8 @@ def header_of(first: Sequence[str]) -> Header | None:
     """The line that names the columns of a text, or None where there is none.
 
     It is the first line that is no comment, unless that holds numbers; then the last comment before it that has
-    as many words as the line has numbers, two of them known. The first line may have any words, as many as the rows have numbers.
+    as many words as the line has numbers, two of them known. The first line may have any words, as many as the rows
+    have numbers.
 
     Args:
         first: lines of the text.
