@@ -5,7 +5,7 @@ import pytest
 
 from insiren.data.doubtful import doubtful
 from insiren.data.peaks import peak_list
-from insiren.data.spectrum import image
+from insiren.data.spectrum import image, point_list
 from insiren.data.summary import summary
 
 OMEGA = np.array([1.0, 2.0, 3.0])
@@ -54,3 +54,8 @@ def test_a_column_a_unit_or_a_sign_that_cannot_be_right_is_said(data, said):
 def test_what_is_masked_raises_no_doubt():
     data = spectrum(values=np.where(VALUES < 0, -1e20, VALUES), missing=VALUES < 0)
     assert not doubtful(data)
+
+
+def test_points_are_looked_at_one_by_one():
+    points = point_list("one", HKL, [1.0, 3.0], [1.0, 1.0], [1.0, 1.0], Ei=2.5)
+    assert doubtful(points)[0].startswith("1 pixels lie above Ei = 2.5 meV, up to 3 meV")

@@ -154,13 +154,13 @@ def masks_of(given: list[str]) -> list[dict[str, tuple[float, float]]]:
     """Masks of what --mask is given, "h=0.4:0.6; E=30:40" each, or files with one such line a mask."""
     texts = []
     for text in given:
-        if (file := Path(text)).is_file():
-            lines = (line.partition("#")[0].strip() for line in file.read_text(encoding="utf-8").splitlines())
-            texts += [(line, f"--mask {file}") for line in lines if line]
-        elif "=" not in text:
-            raise UsageError(f'--mask {text}: neither a file nor ranges, such as --mask "h=0.4:0.6; E=30:40".')
-        else:
+        if "=" in text:
             texts.append((text, "--mask"))
+        elif (file := Path(text)).is_file():
+            lines = (line.partition("#")[0].strip() for line in file.read_text("utf-8", "replace").splitlines())
+            texts += [(line, f"--mask {file}") for line in lines if line]
+        else:
+            raise UsageError(f'--mask {text}: neither a file nor ranges, such as --mask "h=0.4:0.6; E=30:40".')
     masks = []
     for text, option in texts:
         ranges = pairs([part for part in text.split(";") if part.strip()], option)

@@ -80,17 +80,20 @@ def header_of(first: Sequence[str]) -> Header | None:
             continue
         if line.lstrip().startswith(COMMENT):
             comments.append((number, line.lstrip().lstrip("#!% \t")))
-        elif is_row(line):
-            width = len(cells_of(line, separator_of(line)))
-            behind = (_named(text, n, True, width) for n, text in reversed(comments) if "=" not in text)
-            return next((found for found in behind if found is not None), None)
-        else:
-            rows = (row for row in first[number:] if row.strip() and is_row(row))
-            row = next(rows, None)
-            width = None if row is None else len(cells_of(row, separator_of(row)))
-            known = _named(line, number, False, width) or _named(line, number, False, None)
-            return known or (_named(line, number, False, width, 0) if width and width >= FEWEST else None)
+            continue
+        width = len(cells_of(line, separator_of(line)))
+        behind = (_named(text, n, True, width) for n, text in reversed(comments) if "=" not in text)
+        behind = (found for found in behind if found is not None)
+        return next(behind, None) if is_row(line) else _of_words(line, number, first[number:]) or next(behind, None)
     return None
+
+
+def _of_words(line: str, number: int, rest: Sequence[str]) -> Header | None:
+    """A line of words as names of the columns below it, where two are known or there are as many as columns."""
+    row = next((row for row in rest if row.strip() and is_row(row)), None)
+    width = None if row is None else len(cells_of(row, separator_of(row)))
+    known = _named(line, number, False, width) or _named(line, number, False, None)
+    return known or (_named(line, number, False, width, 0) if width and width >= FEWEST else None)
 
 
 def canonical(name: str) -> str:

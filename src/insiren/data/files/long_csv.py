@@ -212,7 +212,11 @@ class _Rows:
 
 def _data_set(file: Path, name: str, rows: _Rows, metadata: Metadata, zeros: Any, factor: float) -> sc.DataArray:
     columns, assumed, found = _intensities(rows.arrays(), zeros)
-    columns["E"] = columns["E"] * factor
+    if factor != 1.0:
+        columns["E"] = columns["E"] * factor
+        found.append(
+            f"energies were multiplied by {factor:g} to be in meV, as the unit beside the name of their column says"
+        )
     notes = {**metadata.get("", {}), **metadata.get(name, {})}
     notes.pop("name", None)
     places = [place for place in (CRYSTAL, POWDER) if set(place) <= set(columns)]
