@@ -154,3 +154,13 @@ def test_what_mslice_marks_as_not_measured_is_missing(run):
     run.write_text(run.read_text().replace("-0.100E+31", "-0.100E+21"))
     (data,) = read(run, Ei=10.0, q_step=0.01)
     assert data.coords["detectors"].values.sum() == 11
+
+
+def test_the_case_with_both_tables_is_read_with_the_right_one(shared):
+    folder = shared / "cases" / "spe"
+    with pytest.raises(DataError, match=r"det\.phx, line 2: 7 values"):
+        read(folder / "a10.spe", Ei=20.0, par=folder / "det.phx")
+    (data,) = read(folder / "a10.spe", Ei=20.0, q_step=0.02)
+    elastic = ~data.masks["missing"].values[:, 2]
+    # 2θ up to 60°, where |Q| = 2 k sin 30° = k.
+    assert data.coords["Q_abs"].values[elastic].max() == pytest.approx(np.sqrt(20 / 2.0721248), abs=0.01)
