@@ -272,10 +272,13 @@ def test_a_template_is_cut_as_the_data_are(insiren, tmp_path):
         seen = image(name, hkl, omega, values + 0.01 * rng.normal(size=S.shape), np.full_like(S, 0.01))
         seen.save_hdf5(tmp_path / f"{name}.h5")
     said = insiren("fit", "la2nio4", "data.h5", "--fix", "q_fwhm=0", "--starts", 1, "--range", "E=40:120", "--legs",
-                   "--background", "template:can.h5", "--out", "out")  # fmt: skip
+                   "--mask", "E=60:70; h=0.6:0.7", "--background", "template:can.h5", "--out", "out")  # fmt: skip
     assert said.code == 0, said.err
     content = load_fit("out/fit.json").content
-    assert content["n_data"] == 12 * int(np.sum((omega >= 40) & (omega <= 120)))
+    covered = np.sum((hkl[:, 0] >= 0.6) & (hkl[:, 0] <= 0.7)) * np.sum((omega >= 60) & (omega <= 70))
+    assert content["n_data"] == 12 * int(np.sum((omega >= 40) & (omega <= 120))) - covered and covered > 0
+    assert content["masks"] == ["E=60:70; h=0.6:0.7"]
+    assert f"the mask E=60:70; h=0.6:0.7 leaves out {covered} pixels" in next(iter(content["assumed"].values()))
     for name, true in (("J", 29.0), ("Jp", 1.67)):
         entry = content["parameters"][name]
         assert entry["value"] == pytest.approx(true, abs=4 * entry["error"])

@@ -29,6 +29,33 @@ def test_what_a_file_lacks_is_asked_for_and_taken_from_the_options(insiren, colu
     assert json.loads(insiren("inspect", columns, "--q-direction", "powder", "--json", "-").out)["data"][0]["Q_abs"]
 
 
+def test_masks_are_given_one_by_one_or_in_a_file(insiren, columns, tmp_path):
+    (tmp_path / "masks.txt").write_text(
+        "# a phonon\nE=2:3; h=0.05:0.1\n\nE=1:1.5; h=0.2:0.3  # the tail of a Bragg peak\n"
+    )
+    look = ("inspect", columns, "--q-direction", "1,0,0", "--json", "-")
+    (entry,) = json.loads(insiren(*look, "--mask", "masks.txt", "--mask", "E=1:2; h=-0.1:0.05").out)["data"]
+    assert entry["masked"] == {"E=2:3; h=0.05:0.1": 1, "E=1:1.5; h=0.2:0.3": 1, "E=1:2; h=-0.1:0.05": 2}
+    assert entry["left_out"] == 4 and entry["missing"] == 0
+    assert insiren("inspect", columns, "--q-direction", "1,0,0", "--mask", "E=1:1.5", "--plot", "map.svg").code == 0
+
+
+@pytest.mark.parametrize(
+    ("mask", "said"),
+    [
+        ("E=8:9", "--mask E=8:9 covers no pixel of the data"),
+        ("Q_abs=0:9", "--mask Q_abs=0:9 covers no pixel of the data"),
+        ("nowhere.txt", "--mask nowhere.txt: neither a file nor ranges"),
+        ("E=8:", "'' is not a number"),
+        ("E=9:8", "LO must lie below HI"),
+        ("Q=1:2", "Q is no axis; write E, h, k, l, Q_abs"),
+    ],
+)
+def test_a_mask_that_cannot_be_meant_is_refused(insiren, columns, mask, said):
+    answer = insiren("inspect", columns, "--q-direction", "1,0,0", "--mask", mask)
+    assert answer.code == 2 and said in answer.err
+
+
 @pytest.fixture
 def histogram(tmp_path):
     """A histogram of 4 wavevectors along (h, 0, 1) and 5 energies."""
@@ -76,7 +103,7 @@ def test_every_reader_gets_only_the_hints_that_it_takes(insiren, columns, measur
         (("--lattice", "1,2"), "3 or 6 numbers"),
         (("--Ei", "much"), "'much' is not a number"),
         (("--errors", "both"), "errors = 'both' is none of sigma, variance. Write it as in --errors variance"),
-        (("--columns", "x,E"), "are not x, E, I, sigma in some order"),
+        (("--columns", "x,E"), "names 2 columns where a row has 4"),
         (("--energy-unit", "mile"), "no unit of energy that is known"),
         (("--sigma", "some"), "'some' is not a number"),
         (("--q-convention", "inelastic"), "q_convention: none of these files has a use for that"),

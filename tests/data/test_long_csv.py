@@ -130,7 +130,7 @@ def test_a_folder_of_tables_gives_all_their_data_sets(tmp_path):
         ("# a = b\nh,k,l,E,I,sigma\n0,0,0,1,1,1\n0,0,0,nan,1,1\n", "line 4, E: nan where a finite"),
         ("h,k,l,E,I,sigma\n0,0,0,1,1\n", "line 2: 5 values where the header names 6"),
         ("h,k,l,E,I,sigma\n", "no rows"),
-        ("h,k,l,E,I,error\n0,0,0,1,1,1\n", "unknown columns error"),
+        ("h,k,l,E,I,weird\n0,0,0,1,1,1\n", "unknown columns weird.*--columns h,k,l,E,I,-"),
         ("h,k,l,E,I,I\n0,0,0,1,1,1\n", "named twice"),
         ("h,k,l,E,I\n0,0,0,1,1\n0,,0,1,1\n", "line 3, k: blank where"),
         ("h,k,l,E,I\n0,0,0,,1\n", "line 2, E: blank where"),
@@ -174,3 +174,42 @@ def test_replacing_a_table_that_fails_leaves_the_old_one(tmp_path):
     with pytest.raises(DataError, match="metadata"):
         write_csv([data], tmp_path / "out.csv")
     assert [f.read_bytes() for f in tmp_path.iterdir()] == [before]
+
+
+def test_other_spellings_keep_metadata_masks_and_data_sets(tmp_path):
+    rows = "a 0 0 1 2 5 1 0\na 0 0 1 3 6 1 bragg\nb 0 0 1 2 7 1 0\n"
+    for header in ("dataset H K L EN Int Err mask\n", "# dataset H K L EN Int Err mask\n"):
+        (tmp_path / "t.txt").write_text("# Ei = 20\n# [b]\n# sample = x y\n" + header + rows)
+        one, two = read(tmp_path / "t.txt")
+        assert (one.name, two.name) == ("a", "b") and one.coords["Ei"].value == two.coords["Ei"].value == 20
+        assert two.coords["sample"].value == "x y" and one.masks["bragg"].values.ravel().tolist() == [False, True]
+        assert two.values.tolist() == [[7]]
+
+
+def test_the_unit_of_energies_is_taken_from_their_name(tmp_path):
+    (tmp_path / "t.csv").write_text("h,k,l,E (THz),I,sigma\n0,0,1,2,5,1\n")
+    (data,) = read(tmp_path / "t.csv")
+    assert data.coords["energy_transfer"].values[0] == pytest.approx(2 * 4.135667696923859)
+    assert "as the unit beside the name" in data.coords["noted"].value
+    (tmp_path / "t.csv").write_text("h,k,l,E (furlong),I,sigma\n0,0,1,2,5,1\n")
+    with pytest.raises(DataError, match="'furlong' is no unit of energy"):
+        read(tmp_path / "t.csv")
+
+
+def test_a_column_that_is_not_read_is_named_by_a_dash(tmp_path):
+    (tmp_path / "t.csv").write_text("h,k,l,E,I,sigma,T\n0,0,1,2,5,1,300\n")
+    with pytest.raises(DataError, match=r"unknown columns T.*--columns h,k,l,E,I,sigma,-"):
+        read(tmp_path / "t.csv")
+    assert read(tmp_path / "t.csv", columns="h,k,l,E,I,sigma,-")[0].values.tolist() == [[5]]
+    with pytest.raises(DataError, match="needs h, k, l or Q_abs"):
+        read(tmp_path / "t.csv", columns="h,k,x,E,I,sigma,-")
+
+
+def test_counts_with_their_norm_give_intensities(tmp_path):
+    (tmp_path / "t.csv").write_text("H,K,L,E,counts,norm\n0,0,1,2,9,100\n0,0,1,3,0,100\n0,0,1,4,,\n")
+    (data,) = read(tmp_path / "t.csv")
+    taken = measured(data)
+    assert taken.used.tolist() == [True, True, False]
+    np.testing.assert_allclose(taken.intensity[:2], [0.09, 0.0])
+    np.testing.assert_allclose(taken.sigma[:2], [0.03, 0.01])
+    np.testing.assert_allclose(taken.counts[:2], [9, 0])

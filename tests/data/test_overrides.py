@@ -75,8 +75,8 @@ def test_columns_of_text_may_have_another_order_and_unit(tmp_path):
     np.testing.assert_array_equal(other.coords["l"].values, usual.coords["l"].values)
     (scaled,) = read(path, q_direction=(0, 0, 1), energy_unit="THz")
     np.testing.assert_allclose(scaled.coords["energy_transfer"].values, [4.135667696923859, 8.271335393847718])
-    for wrong in ("x,E,I", "x,E,I,I", 5):
-        with pytest.raises(DataError, match="are not x, E, I, sigma in some order"):
+    for wrong, why in (("x,E,I", "3 columns where a row has 4"), ("x,E,I,I", "a column twice"), (5, "1 columns where")):
+        with pytest.raises(DataError, match=f"{why}.*such as --columns x,E,I,sigma"):
             read(path, q_direction=(0, 0, 1), columns=wrong)
     for wrong in ("furlong", 3):
         with pytest.raises(DataError, match="no unit of energy that is known: meV"):

@@ -84,3 +84,25 @@ def test_damage_to_a_slice_is_named(tmp_path, content, match):
     (tmp_path / "bad.txt").write_text(content)
     with pytest.raises(DataError, match=match):
         read(tmp_path / "bad.txt")
+
+
+def test_names_of_the_axes_need_no_comment(tmp_path):
+    (tmp_path / "slice.txt").write_text(table(pixels(), [line.lstrip("# ") for line in HEADER[-1:]], ""))
+    (data,) = read(tmp_path / "slice.txt", q_origin=(0, 0, 1))
+    assert data.shape == (3, 4) and data.coords["l"].values.tolist() == [1, 1, 1]
+
+
+def test_what_mslice_marks_as_not_measured_is_missing(tmp_path):
+    rows = pixels()
+    rows[0][:2] = [-1e20, -1.0]
+    (tmp_path / "slice.txt").write_text(table(rows, HEADER))
+    (data,) = read(tmp_path / "slice.txt")
+    assert measured(data).used.tolist() == [False] + [True] * 11
+    assert "1 of 12 pixels hold -1e+20" in data.coords["noted"].value
+
+
+def test_axes_may_be_h_k_and_l(tmp_path):
+    rows = [[10 * x + e, 0.25, x, 0.5, 0.0, e] for x in XI for e in OMEGA]
+    (tmp_path / "slice.txt").write_text(table(rows, ["# Intensity Error H K L DeltaE"], "3x1x1x4"))
+    (data,) = read(tmp_path / "slice.txt")
+    assert data.shape == (3, 4) and data.coords["k"].values.tolist() == [0.5] * 3

@@ -114,3 +114,53 @@ def test_a_run_in_which_nothing_was_measured_is_refused(run):
     run.write_text(spe(np.full((4, 3), -1e30), np.zeros((4, 3))))
     with pytest.raises(DataError, match="all 12 pixels are masked"):
         read(run, Ei=10.0)
+
+
+def test_fields_set_to_the_left_are_told_apart(tmp_path):
+    """As Horace writes them: a line ends in blanks, and eleven characters of two numbers are not one wide field."""
+    values = [["-0.0003141", "-0.004796 ", "0.0002489 "], ["0.02281   ", "-5.712E-05", "0.4       "]]
+    blocks = "".join(
+        f"### S(Phi,w) (det N {n})\n{''.join(v)}\n### Errors\n1         1         2\n" for n, v in enumerate(values)
+    )
+    grids = "### Phi Grid\n0         0         0\n### Energy Grid\n0         0.5       1         1.5       \n"
+    (tmp_path / "a.spe").write_text("2        3        \n" + grids + blocks)
+    (tmp_path / "a.par").write_text(par([10.0, 40.0]))
+    (data,) = read(tmp_path / "a.spe", Ei=10.0, q_step=0.01)
+    seen = data.values[~data.masks["missing"].values]
+    np.testing.assert_allclose(np.sort(seen), np.sort(np.array(values, float).ravel()))
+
+
+def test_the_measurement_that_horace_saved_twice_is_one(shared):
+    folder = shared / "data" / "public" / "horace"
+    (old,) = read(folder / "fm_simple_cubic_a.spe", Ei=36.0, q_step=0.05)
+    (new,) = read(folder / "fm_simple_cubic_a.nxspe", q_step=0.05)
+    np.testing.assert_allclose(old.coords["Q_abs"].values, new.coords["Q_abs"].values)
+    np.testing.assert_allclose(old.values, new.values, rtol=0, atol=7.2e-6)
+    np.testing.assert_allclose(np.sqrt(old.variances), np.sqrt(new.variances), rtol=0, atol=7.2e-6)
+
+
+def test_a_table_of_another_kind_is_no_par(run):
+    (run.parent / "run.phx").write_text("4\n" + "".join(f"4.0 0.0 {p} 0.0 0.05 0.3 {n}\n" for n, p in enumerate(POLAR)))
+    with pytest.raises(DataError, match=r"line 2: 7 values where a \.par has 5 or 6.*It is a \.phx"):
+        read(run, Ei=10.0, par=run.parent / "run.phx")
+    (run.parent / "run.par").write_text("4\n" + "".join(f"4.0 0.0 {p} 0.0 0.05 0.3\n" for p in POLAR))
+    with pytest.raises(DataError, match=r"2θ in degrees, runs from 0 to 0"):
+        read(run, Ei=10.0)
+    with pytest.raises(DataError, match=r"table of detectors .*\.phx.*Give the \.spe"):
+        read(run.parent / "run.phx")
+
+
+def test_what_mslice_marks_as_not_measured_is_missing(run):
+    run.write_text(run.read_text().replace("-0.100E+31", "-0.100E+21"))
+    (data,) = read(run, Ei=10.0, q_step=0.01)
+    assert data.coords["detectors"].values.sum() == 11
+
+
+def test_the_case_with_both_tables_is_read_with_the_right_one(shared):
+    folder = shared / "cases" / "spe"
+    with pytest.raises(DataError, match=r"det\.phx, line 2: 7 values"):
+        read(folder / "a10.spe", Ei=20.0, par=folder / "det.phx")
+    (data,) = read(folder / "a10.spe", Ei=20.0, q_step=0.02)
+    elastic = ~data.masks["missing"].values[:, 2]
+    # 2θ up to 60°, where |Q| = 2 k sin 30° = k.
+    assert data.coords["Q_abs"].values[elastic].max() == pytest.approx(np.sqrt(20 / 2.0721248), abs=0.01)

@@ -350,3 +350,15 @@ def grown(place, updates, warm_up):
 
 def test_memory_is_flat_over_updates(place):
     assert grown(place, 20, 6) < ONCE + 20 * LINE
+
+
+def test_what_a_mask_covers_is_not_counted(place):
+    def started(leave):
+        return Live(asked(), Wishes(place.counts, place.run, {}, leave=leave))
+
+    put(place, "0.h5", 1000)
+    run = started([{"E": (1.0, 3.0)}])
+    assert looked(run)
+    assert run.state.neutrons == counts_of(counted(1000)) - counts_of(within(counted(1000), {"E": (1.0, 3.0)}))
+    with pytest.raises(LiveError, match="masks differ"):
+        started([])

@@ -14,15 +14,18 @@ from insiren.cli.session import (
     DataNames,
     ForwardName,
     Json,
+    Mask,
     Seed,
     Timer,
     UsageError,
     assumptions,
     check_file,
     check_folder,
+    doubts,
     facts,
     found_data,
     load_forward,
+    mask_texts,
     numbers,
     pairs,
     read_all,
@@ -106,6 +109,7 @@ class Wishes(NamedTuple):
     sigma_max: float | None
     refine: int
     range: list[str]
+    mask: list[str]
     legs: bool
     tube: float | None
     smear: float | None
@@ -140,6 +144,7 @@ def fit(
     sigma_max: SigmaMax = None,
     refine: Refine = 1,
     range: Range = [],  # noqa: B006
+    mask: Mask = [],  # noqa: B006
     legs: Legs = False,
     tube: Tube = None,
     smear: Smear = None,
@@ -162,9 +167,10 @@ def fit(
     beside, lost = _baseline(forward, sets, wishes, timer) if baseline else ({}, [])
     result, refused = ascertain(result, sets, timer, systematics, posterior, seed)
     refused = [*lost, *refused]
-    if refused and hasattr(result, "warnings"):  # an answer to peaks alone keeps none
-        result = dataclasses.replace(result, warnings=(*result.warnings, *refused))
-    content = deliver(result, timer, out, assumptions(sets), beside)
+    said = [*doubts(sets), *refused]
+    if said and hasattr(result, "warnings"):  # an answer to peaks alone keeps none
+        result = dataclasses.replace(result, warnings=(*result.warnings, *said))
+    content = deliver(result, timer, out, assumptions(sets), {**beside, "masks": mask_texts(mask)})
     write_json(content, json_)
     if str(json_) != "-":
         print_fit(content)
@@ -180,7 +186,7 @@ def _fit(forward: str, data: list[Path], wishes: Wishes) -> tuple[Any, Timer, li
         timer("read", 0.0)
         if wishes.baseline and wishes.each:
             raise UsageError("The baseline has one value of each parameter for all data sets; leave --each out.")
-        sets = read_all(data, wishes.hints, wishes.range)
+        sets = read_all(data, wishes.hints, wishes.range, wishes.mask)
         source, fixed, bounds = _source(forward, wishes)
         if wishes.legs or wishes.tube is not None:
             sets = _in_legs(sets, wishes.tube, source)
@@ -352,6 +358,7 @@ def landscape(
     sigma_max: SigmaMax = None,
     refine: Refine = 1,
     range: Range = [],  # noqa: B006
+    mask: Mask = [],  # noqa: B006
     legs: Legs = False,
     tube: Tube = None,
     smear: Smear = None,
@@ -377,7 +384,7 @@ def landscape(
         found = over_bounds(result, x, y, points, timer, minimise)
         with whole_folder(out) as folder:
             landscape_figure(found, result, folder / "landscape.svg")
-            content = found.to_dict() | facts(timer.seconds)
+            content = found.to_dict() | facts(timer.seconds) | {"masks": mask_texts(mask)}
             write_json(content, folder / "landscape.json")
     write_json(content, json_)
     if str(json_) != "-":

@@ -38,11 +38,13 @@ from insiren.cli.session import (
     DataNames,
     ForwardName,
     Json,
+    Mask,
     Seed,
     Timer,
     UsageError,
     check_file,
     facts,
+    masks_of,
     numbers,
     read_all,
     say,
@@ -91,6 +93,7 @@ def live(
     sigma_max: SigmaMax = None,
     refine: Refine = 1,
     range: Range = [],  # noqa: B006
+    mask: Mask = [],  # noqa: B006
     seed: Seed = 0,
     json_: Json = None,
     hints: dict[str, Any] = {},  # noqa: B006
@@ -127,7 +130,7 @@ def live(
         run = Live(
             asked, LiveWishes(
                 directory, out, targets, confidence, incremental, command, numbers(decide, "--decide"), odds,
-                spans_of(range),
+                spans_of(range), masks_of(mask),
             ),
             lambda path: read_all([path], hints),
             lambda level, text: say(text if level == "info" else f"{level}: {text}"),

@@ -9,12 +9,13 @@ import typer
 
 from insiren.cli.hints import hinted
 from insiren.cli.picture import picture
-from insiren.cli.session import DataNames, Json, Timer, UsageError, check_file, read_all, write_json
+from insiren.cli.session import DataNames, Json, Mask, Timer, UsageError, check_file, read_all, write_json
 
 
 @hinted
 def inspect(
     data: DataNames,
+    mask: Mask = [],  # noqa: B006
     plot: Annotated[Path | None, typer.Option("--plot", help="Also a figure of the data sets, .png or .svg.")] = None,
     out: Json = None,
     hints: dict[str, Any] = {},  # noqa: B006
@@ -29,7 +30,7 @@ def inspect(
         check_file(file)
     if plot is not None and plot.suffix not in (".png", ".svg"):
         raise UsageError(f"--plot {plot}: a picture ends in .png or .svg.")
-    sets = read_all(data, hints)
+    sets = read_all(data, hints, masks=mask)
     content = [summary(one) for one in sets]
     if plot is not None:
         from insiren.report import spectra_figure

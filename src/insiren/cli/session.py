@@ -38,6 +38,18 @@ DataNames = Annotated[
 ]
 
 
+AXES = ("E", "h", "k", "l", "Q_abs")  # of --range and --mask
+
+Mask = Annotated[
+    list[str],
+    typer.Option(
+        "--mask",
+        metavar='"AXIS=LO:HI; …"',
+        help='Leave out where all ranges hold, "h=0.4:0.6; E=30:40", or FILE, a mask a line.',
+    ),
+]
+
+
 class UsageError(InsirenError):
     """An option that cannot be understood."""
 
@@ -102,7 +114,10 @@ def load_forward(name: str, refine: int = 1) -> Forward:
 
 
 def read_all(
-    paths: list[Path], hints: dict[str, Any] | None = None, ranges: list[str] | None = None
+    paths: list[Path],
+    hints: dict[str, Any] | None = None,
+    ranges: list[str] | None = None,
+    masks: list[str] | None = None,
 ) -> list[sc.DataArray]:
     """The data sets of all paths, each reader told what it has a use for.
 
@@ -110,19 +125,56 @@ def read_all(
         paths: files, folders, or names of fetched measurements; an existing path wins.
         hints: what the files may lack, by the name of the reader's option.
         ranges: what is kept of each, as AXIS=LO:HI.
+        masks: what is left out of each, as `masks_of` takes it.
     """
+    leave, spans = masks_of(masks or []), spans_of(ranges or [])
     sets = _read_all(paths, hints)
-    if not ranges:
+    if not (leave or spans):
         return sets
-    from insiren.data.within import within
+    from insiren.data.within import mask_text, within, without
 
-    spans = spans_of(ranges)
-    return [within(one, spans) for one in sets]
+    sets = [within(one, spans) for one in sets] if spans else sets
+    for mask in leave:
+        left = [without(one, [mask]) for one in sets]
+        if all(a is b for a, b in zip(left, sets, strict=True)):
+            raise UsageError(
+                f"--mask {mask_text(mask)} covers no pixel of the data, so that nothing would be left out; insiren "
+                "inspect shows the ranges of their axes."
+            )
+        sets = left
+    return sets
 
 
 def spans_of(ranges: list[str]) -> dict[str, tuple[float, float]]:
     """Lowest and highest value by axis, of what --range is given."""
     return {name: span_of(text, f"--range {name}") for name, text in pairs(ranges, "--range").items()}
+
+
+def masks_of(given: list[str]) -> list[dict[str, tuple[float, float]]]:
+    """Masks of what --mask is given, "h=0.4:0.6; E=30:40" each, or files with one such line a mask."""
+    texts = []
+    for text in given:
+        if "=" in text:
+            texts.append((text, "--mask"))
+        elif (file := Path(text)).is_file():
+            lines = (line.partition("#")[0].strip() for line in file.read_text("utf-8", "replace").splitlines())
+            texts += [(line, f"--mask {file}") for line in lines if line]
+        else:
+            raise UsageError(f'--mask {text}: neither a file nor ranges, such as --mask "h=0.4:0.6; E=30:40".')
+    masks = []
+    for text, option in texts:
+        ranges = pairs([part for part in text.split(";") if part.strip()], option)
+        if unknown := [name for name in ranges if name not in AXES]:
+            raise UsageError(f"{option} {text!r}: {unknown[0]} is no axis; write {', '.join(AXES)}.")
+        masks.append({name: span_of(at, f"{option} {name}") for name, at in ranges.items()})
+    return masks
+
+
+def mask_texts(given: list[str]) -> list[str]:
+    """The same masks, a text each, for the record."""
+    from insiren.data.within import mask_text
+
+    return [mask_text(mask) for mask in masks_of(given)]
 
 
 def _read_all(paths: list[Path], hints: dict[str, Any] | None) -> list[sc.DataArray]:
@@ -160,9 +212,16 @@ def found_data(path: Path) -> Path:
 
 def assumptions(data: list[sc.DataArray]) -> dict[str, list[str]]:
     """What the readers found and took for granted, by data set."""
-    from insiren.data.summary import assumed, noted
+    from insiren.data.summary import assumed, left, noted
 
-    return {one.name: [*noted(one), *assumed(one)] for one in data}
+    return {one.name: [*left(one), *noted(one), *assumed(one)] for one in data}
+
+
+def doubts(data: list[sc.DataArray]) -> list[str]:
+    """What of the data cannot be right, with the name of the data set."""
+    from insiren.data.doubtful import doubtful
+
+    return [f"{one.name}: {line}" for one in data for line in doubtful(one)]
 
 
 def pairs(given: list[str], option: str) -> dict[str, str]:

@@ -84,6 +84,7 @@ class Measured(eqx.Module):
         sigma_floor: floor that was applied in the data's unit, or None.
         sigma_max: largest σ that was admitted in the data's unit, or None.
         n_masked: pixels left out for whatever reason.
+        masked: those that a mask leaves out although they were measured, or None where there are none.
     """
 
     name: str = eqx.field(static=True)
@@ -99,6 +100,7 @@ class Measured(eqx.Module):
     sigma_floor: float | None = eqx.field(static=True)
     sigma_max: float | None = eqx.field(static=True)
     n_masked: int = eqx.field(static=True)
+    masked: Bool[np.ndarray, " d"] | None = None
 
 
 def image(
@@ -336,7 +338,14 @@ def measured(data: sc.DataArray, sigma_floor: float | None = None, sigma_max: fl
         sigma_floor=sigma_floor or None,
         sigma_max=sigma_max if np.isfinite(sigma_max) else None,
         n_masked=int(np.sum(~used)),
+        masked=measured_out(data),
     )
+
+
+def measured_out(data: sc.DataArray) -> Bool[np.ndarray, " d"] | None:
+    """Pixels that were measured and that a mask leaves out, shape (d,), or None where there are none."""
+    out = left_out(data) & ~left_out(data.drop_masks([name for name in data.masks if name != "missing"]))
+    return out.ravel() if out.any() else None
 
 
 def _advised(data: sc.DataArray, key: str) -> float | None:

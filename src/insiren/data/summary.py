@@ -8,6 +8,7 @@ import numpy as np
 import scipp as sc
 
 from insiren.data.bins import bins_of
+from insiren.data.doubtful import doubtful
 from insiren.data.peaks import is_peaks
 from insiren.data.scatter import errors_in_doubt
 from insiren.data.spectrum import is_image, left_out, place_of
@@ -52,6 +53,7 @@ def summary(data: sc.DataArray) -> dict[str, Any]:
         "counts": _total(data.coords["counts"].values[~gone]) if "counts" in data.coords else None,
         "advised": {key: float(data.coords[key].value) for key in ("sigma_floor", "sigma_max") if key in data.coords},
         "look": [
+            *doubtful(data),
             *_doubts(values, None if data.variances is None else data.variances[~gone]),
             *filter(None, [errors_in_doubt(data)]),
         ],
@@ -68,6 +70,12 @@ def assumed(data: sc.DataArray) -> list[str]:
 def noted(data: sc.DataArray) -> list[str]:
     """What a reader found and had no choice about, in the same way."""
     return _sentences(data, "noted")
+
+
+def left(data: sc.DataArray) -> list[str]:
+    """What masks leave out besides what was not measured, a sentence each."""
+    counts = {name: int(mask.values.sum()) for name, mask in data.masks.items() if name != "missing"}
+    return [f"the mask {name} leaves out {count} pixels" for name, count in counts.items() if count]
 
 
 def _sentences(data: sc.DataArray, key: str) -> list[str]:
@@ -119,7 +127,7 @@ def _peaks(data: sc.DataArray) -> dict[str, Any]:
         "wavevectors": len(np.unique(hkl, axis=0)),
         "modes": int(data.coords["mode"].values.max()) + 1,
         "sigma": span(np.sqrt(data.variances)),
-        "look": [],
+        "look": doubtful(data),
         "noted": noted(data),
         "assumed": assumed(data),
     }

@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ import scipp as sc
 
 from insiren import __version__
 from insiren.data.files import read, sandbox
-from insiren.data.within import within
+from insiren.data.within import mask_text, within, without
 from insiren.errors import FitError, InsirenError
 from insiren.fit.optimise import Posed
 from insiren.live.box import Box, box_of, candidates, judged, with_plane
@@ -60,6 +60,7 @@ class Wishes:
         decide: values of parameters that are to be found right or wrong, by name.
         odds: that decide so.
         keep: lowest and highest value by axis, as `insiren.data.within` takes them; nothing else is counted.
+        leave: masks, likewise; what any of them covers is not counted.
     """
 
     directory: Path
@@ -71,6 +72,7 @@ class Wishes:
     decide: Mapping[str, float] = dataclasses.field(default_factory=dict)
     odds: float = ODDS
     keep: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+    leave: Sequence[Mapping[str, tuple[float, float]]] = ()
 
 
 class Seen(NamedTuple):
@@ -130,10 +132,13 @@ class Live:
             "directory": str(self.wishes.directory.absolute()),
             "incremental": self.wishes.incremental,
             "range": self.wishes.keep,
+            "masks": [mask_text(mask) for mask in self.wishes.leave],
             "options": options(self.asked.wish, self.asked.wanted, self.asked.starts, self.asked.seed),
         }
         same = json.loads(encoded(same))
         there = next(lines(path), None)
+        if there is not None:
+            there.setdefault("masks", [])  # a run of a version that had none
         if there is None and any(one.name not in (".lock", "live.json") for one in self.wishes.out.iterdir()):
             raise LiveError(f"{self.wishes.out} holds something that is no run of insiren live; name another --out.")
         if there is not None and (other := [key for key in same if there.get(key) != same[key]]):
@@ -203,7 +208,8 @@ class Live:
     def _read(self, path: Path) -> list[sc.DataArray] | Exception:
         """The data sets of a file, or why there are none."""
         try:
-            return [within(checked(one), self.wishes.keep) for one in self.reads(path)]
+            sets = (within(checked(one), self.wishes.keep) for one in self.reads(path))
+            return [without(one, self.wishes.leave) for one in sets]
         except _UNUSABLE as error:
             return error
 

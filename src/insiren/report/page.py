@@ -167,6 +167,8 @@ def _images(fit: Fit, one: Spectrum) -> str:
     named, bands = named_points(fit), dispersion(fit, one.hkl)
     caption = f"Intensity in the unit of the data, one scale for all three. {_taken_off(fit)}"
     caption += "Grey: not measured, or left out."
+    if one.masked is not None:
+        caption += " Hatched: left out by a mask."
     if bands is not None:
         caption += " Lines: dispersion at the best parameters, fainter where a mode carries little weight."
     return _figure(

@@ -14,13 +14,13 @@ import numpy as np
 import scipp as sc
 from jaxtyping import Array, Float
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection, QuadMesh
+from matplotlib.collections import LineCollection, PolyCollection, QuadMesh
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from insiren.data.adopt import adopt
 from insiren.data.peaks import is_peaks
-from insiren.data.spectrum import is_image, left_out, points_of
+from insiren.data.spectrum import is_image, left_out, measured_out, points_of
 from insiren.fit.result import Fit
 from insiren.forward import Bands, Parameters
 from insiren.report import look, path
@@ -46,6 +46,7 @@ class Spectrum:
         background: in the data's unit.
         is_image: whether it is one.
         Q_abs: |Q| of each column (q,) or point (d,) of a powder in 1/Å; hkl is then (q, 0).
+        masked: pixels that a mask leaves out although they were measured, or None.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Spectrum:
     background: np.ndarray
     is_image: bool
     Q_abs: np.ndarray | None = None
+    masked: np.ndarray | None = None
 
     def ticks(self, named: Mapping[str, Sequence[float]] | None = None) -> tuple[list[float], list[str], str]:
         """Places along the columns of an image, what stands there, and the label of the axis."""
@@ -80,9 +82,11 @@ def spectra(fit: Fit) -> list[Spectrum]:
         intensity, sigma = np.where(used, shown.intensity, np.nan), weight**-0.5
         hkl, omega = np.asarray(points.hkl), np.asarray(points.omega)
         lengths = None if points.Q_abs is None else np.asarray(points.Q_abs)
+        masked = shown.measured.masked
         if (shape := shown.measured.shape) is not None:
             omega = omega.reshape(shape)[0]
             order = np.argsort(omega)
+            masked = None if masked is None else masked.reshape(shape)[:, order]
             intensity, sigma, model, background = (
                 pixels.reshape(shape)[:, order] for pixels in (intensity, sigma, model, background)
             )
@@ -91,7 +95,9 @@ def spectra(fit: Fit) -> list[Spectrum]:
             index = np.asarray(points.index)
             hkl, lengths = hkl[index], None if lengths is None else lengths[index]
         name = shown.measured.name
-        found.append(Spectrum(name, hkl, omega, intensity, sigma, model, background, shape is not None, lengths))
+        found.append(
+            Spectrum(name, hkl, omega, intensity, sigma, model, background, shape is not None, lengths, masked)
+        )
     return found
 
 
@@ -150,6 +156,7 @@ def maps(
         axes.set_title(title, fontweight="bold")
         if bands is not None:
             overlay(axes, *bands, colour)
+        hatched(axes, spectrum.omega, spectrum.masked)
     place(left, spectrum.ticks(named))
     left.set_ylabel("Energy transfer ω (meV)")
     for shown, where in ((mesh, [left, middle]), (rest, [right])):
@@ -172,6 +179,22 @@ def image(axes: Axes, omega: np.ndarray, values: np.ndarray, low: float, high: f
         columns, look.edges(omega), np.ma.masked_invalid(values.T), vmin=low, vmax=high,
         cmap=look.colours(cmap or look.INTENSITY), rasterized=True,
     )  # fmt: skip
+
+
+def hatched(axes: Axes, omega: np.ndarray, masked: np.ndarray | None) -> None:
+    """Hatches the pixels (q, w) of an image that a mask leaves out."""
+    if masked is None or not masked.any():
+        return
+    columns, rows = look.edges(np.arange(len(masked), dtype=float)), look.edges(omega)
+    q, w = np.nonzero(masked)
+    corners = [(columns[q + i], rows[w + j]) for i, j in ((0, 0), (1, 0), (1, 1), (0, 1))]
+    cells = np.array(corners).transpose(2, 0, 1)
+    axes.add_collection(
+        PolyCollection(
+            list(cells), facecolors="none", edgecolors=look.QUIET, linewidths=0, hatch="////", rasterized=True
+        ),
+        autolim=False,
+    )
 
 
 def place(axes: Axes, ticks: tuple[list[float], list[str], str]) -> None:
@@ -363,6 +386,8 @@ def _panel(drawn: Figure, axes: Axes, data: sc.DataArray, title: str) -> None:
         return
     if grid:
         mesh = image(axes, omega[order], values[:, order], 0, brightest(values))
+        masked = measured_out(data)
+        hatched(axes, omega[order], None if masked is None else masked.reshape(values.shape)[:, order])
     else:
         mesh = axes.scatter(np.arange(len(omega)), omega, c=values, s=9, cmap=look.colours(look.INTENSITY))
         axes.set_xlabel("Point of the list")

@@ -10,6 +10,7 @@ import numpy as np
 import scipp as sc
 
 from insiren.data.files.columns import is_columns, read_columns
+from insiren.data.files.foreign import foreign
 from insiren.data.files.horace_mat import is_mat, read_mat
 from insiren.data.files.horace_sqw import is_sqw, read_sqw
 from insiren.data.files.long_csv import is_long_csv, is_long_csv_folder, read_long_csv, read_long_csv_folder, write_csv
@@ -68,14 +69,14 @@ READERS = (
         read_sqw_folder,
         ("variant", "zeros", "errors"),
     ),
-    Reader("a folder of CSV tables", is_long_csv_folder, read_long_csv_folder),
-    Reader("a CSV table with the columns h,k,l,E,I,sigma", is_long_csv, read_long_csv),
+    Reader("a folder of CSV tables", is_long_csv_folder, read_long_csv_folder, ("columns", "zeros")),
     Reader(
         "a slice in text with its axes in a # header",
         is_slice,
         read_slice,
         ("q_origin", "energy", "lattice", "errors", "zeros"),
     ),
+    Reader("a CSV table with the columns h,k,l,E,I,sigma", is_long_csv, read_long_csv, ("columns", "zeros")),
     Reader("an ASCII .spe with its .par", is_spe, read_spe, ("Ei", "par", "q_step", "kf_over_ki", "zeros", "bins")),
     Reader(
         "a table of peaks with the columns QH QK QL I1 EN1 sigma1",
@@ -84,10 +85,10 @@ READERS = (
         ("zeros", "errors", "energy_unit"),
     ),
     Reader(
-        "a text of four columns x E I sigma",
+        "a text of columns, such as x E I sigma, or h k l E sigma of peaks",
         is_columns,
         read_columns,
-        ("q_direction", "q_origin", "columns", "energy_unit", "errors", "sigma"),
+        ("q_direction", "q_origin", "columns", "energy_unit", "errors", "sigma", "energy", "zeros"),
     ),
     Reader(
         "a MAT-file (v7.3) with Horace cuts as structs",
@@ -206,14 +207,21 @@ def _is_nexus(path: Path) -> bool:
 
 
 def _format_of(path: Path) -> Reader:
+    if what := foreign(path):
+        raise DataError(f"{path} is {what}")
     for reader in READERS:
         if reader.recognises(path):
             return reader
     inside = ""
     if path.is_dir():
-        held = sorted(one.name for one in path.iterdir() if not one.name.startswith("."))
+        files = sorted(one for one in path.iterdir() if not one.name.startswith("."))
+        held = [one.name for one in files]
         more = f" and {len(held) - _SHOWN} more" if len(held) > _SHOWN else ""
-        inside = f"It is a folder of {', '.join(held[:_SHOWN])}{more}; name the files to be read. " if held else ""
+        what = foreign(files[0]) if files else None
+        first = f"The first is {what} " if what else ""
+        inside = (
+            f"It is a folder of {', '.join(held[:_SHOWN])}{more}; name the files to be read. {first}" if held else ""
+        )
     raise DataError(f"{path} is of no known format. {inside}What can be read: {_known()}.")
 
 

@@ -9,6 +9,23 @@ import scipp as sc
 
 from insiren.data.files.hints import EXAMPLES, chosen, otherwise, positive
 
+NOTHING = -1e19  # intensities at or below it were not measured: MSlice and DAVE write −1e20 ± −1, .spe files −1e30
+
+
+def measured_only(intensity: np.ndarray, stored: np.ndarray | None) -> tuple[np.ndarray, Any, list[str]]:
+    """Intensities that are NaN where a text says that nothing was measured, the errors, and the sentence about it.
+
+    Args:
+        intensity: as the file has them.
+        stored: errors as the file has them, or None; they become 0 where nothing was measured.
+    """
+    with np.errstate(invalid="ignore"):
+        gone = intensity <= NOTHING
+    if not gone.any():
+        return intensity, stored, []
+    said = f"{int(gone.sum())} of {gone.size} pixels hold {intensity[gone].min():.3g}, which stands for not measured"
+    return np.where(gone, np.nan, intensity), None if stored is None else np.where(gone, 0.0, stored), [said]
+
 
 def standard(stored: np.ndarray, errors: Any, where: str) -> tuple[np.ndarray, str]:
     """Standard deviations from what a file stores, and the sentence that says how it was taken.

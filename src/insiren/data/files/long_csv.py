@@ -2,12 +2,12 @@
 
 A powder has the column `Q_abs` (1/Å) in place of `h,k,l`.
 
-
 Lines that begin with `#` come first. `# key = value` is metadata of every data set in the file, until
 `# [NAME]` opens those of the data set NAME; a repeated key adds a line to its value. The keys `name`,
 `layout`, `sigma_floor`, `sigma_max` and `Ei` (meV) have a meaning here, the rest is kept as text. `h, k, l` are in
 r.l.u., `E` in meV. `mask` is blank or 0 where a pixel counts, otherwise 1 or the names of the masks
-that exclude it. A blank or NaN I is missing.
+that exclude it. A blank or NaN I is missing. Other spellings of the columns (H,K,L; QH QK QL EN), other separators and
+a `#` before their names are understood, and counts with norm alone give the intensities.
 
 Rows that run through the same energies for one wavevector after the other are an image; where
 repeated energies make that ambiguous, the integer `column` tells the wavevectors apart. Floats are
@@ -21,20 +21,25 @@ import re
 import sys
 from array import array
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipp as sc
 
 from insiren.data.adopt import CRYSTAL, POWDER, adopt
+from insiren.data.files.axis_names import unit_of_energy
+from insiren.data.files.columns import counted
+from insiren.data.files.errors import measured_only
+from insiren.data.files.header import LEFT_OUT, Header, canonical, cells_of, header_of
+from insiren.data.files.table import filled_zeros, meaning_of_zeros
 from insiren.data.files.text import head, inside, lines
 from insiren.data.files.whole import whole_file
 from insiren.data.spectrum import UNITS, Details, image, is_image, place_of, point_list
 from insiren.errors import DataError
 
-REQUIRED = ("E", "I")
-OPTIONAL = ("sigma", "counts", "norm", "mask", "dataset", "column")
-COLUMNS = (*CRYSTAL, *POWDER, *REQUIRED, *OPTIONAL)
+COLUMNS = (*CRYSTAL, *POWDER, "E", "I", "sigma", "counts", "norm", "mask", "dataset", "column")
 MAY_BE_BLANK = ("I", "sigma", "counts", "norm")
 RESERVED = (*UNITS, "counts", "norm")
 MASK_SEPARATOR = "+"
@@ -44,10 +49,14 @@ Metadata = dict[str, dict[str, str]]
 
 
 def is_long_csv(path: Path) -> bool:
-    """Whether a file begins, after its `#` lines, with a header that names h, k, l or Q_abs, and E and I."""
-    header = next((line for line in head(path) if line.strip() and not line.startswith("#")), "")
-    columns = {cell.strip() for cell in header.split(",")}
-    return any({*place, *REQUIRED} <= columns for place in (CRYSTAL, POWDER))
+    """Whether a line of a text names h, k, l or Q_abs, and E, and I or counts and norm."""
+    return (header := header_of(head(path))) is not None and _is_table(header.names)
+
+
+def _is_table(names: Sequence[str]) -> bool:
+    there = set(names)
+    place = any(set(one) <= there for one in (CRYSTAL, POWDER))
+    return place and "E" in there and ("I" in there or {"counts", "norm"} <= there) and "sigma_E" not in there
 
 
 def is_long_csv_folder(path: Path) -> bool:
@@ -55,60 +64,83 @@ def is_long_csv_folder(path: Path) -> bool:
     return path.is_dir() and any(is_long_csv(file) for file in path.glob("*.csv"))
 
 
-def read_long_csv_folder(folder: Path) -> list[sc.DataArray]:
+def read_long_csv_folder(folder: Path, columns: Any = None, zeros: Any = None) -> list[sc.DataArray]:
     """The data sets of every table in a folder, in the order of the file names."""
     files = [inside(folder, file) for file in sorted(folder.glob("*.csv")) if is_long_csv(file)]
-    return [data for file in files for data in read_long_csv(file)]
+    return [data for file in files for data in read_long_csv(file, columns, zeros)]
 
 
-def read_long_csv(file: Path) -> list[sc.DataArray]:
+def read_long_csv(file: Path, columns: Any = None, zeros: Any = None) -> list[sc.DataArray]:
     """The data sets of a table, in the order of their first rows.
+
+    Args:
+        file: of the table.
+        columns: names of the columns in their order in place of those that it has, "-" for one that is not read.
+        zeros: what a pixel of 0 ± 0 is, "measured" or "missing"; by default see `table.meaning_of_zeros`. Where the
+            table has counts, they say.
 
     Raises:
         DataError: a line or value that cannot be read, named by its place, or an empty table.
     """
     text = lines(file)
-    metadata, header, start = _before_the_rows(file, text)
+    header = _named(file, header_of(head(file)), columns)
+    metadata, rest = _before_the_rows(file, text, header)
     default = metadata.get("", {}).get("name", file.stem)
     groups: dict[str, _Rows] = {}
-    table = csv.reader(text)
-    try:
-        for cells in table:
-            if not cells:
-                continue
-            number = start + table.line_num
-            if len(cells) != len(header):
-                raise DataError(
-                    f"{file}, line {number}: {len(cells)} values where the header names {len(header)} columns."
-                )
-            row = dict(zip(header, cells, strict=True))
-            name = row.pop("dataset", default)
-            if name not in groups:
-                groups[name] = _Rows(file, header)
-            groups[name].add(number, row)
-            if len(groups) > MOST_SETS:
-                raise DataError(
-                    f"{file} holds more than {MOST_SETS} data sets. Is the column dataset a name, the same in "
-                    "every row of a data set?"
-                )
-    except csv.Error as error:
-        raise DataError(f"{file}, line {start + table.line_num}: {error}. Is a quotation mark never closed?") from error
+    for number, cells in _rows_of(file, rest, header):
+        if len(cells) != len(header.names):
+            raise DataError(
+                f"{file}, line {number}: {len(cells)} values where the header names {len(header.names)} columns."
+            )
+        row = dict(zip(header.names, cells, strict=True))
+        name = row.pop("dataset", default)
+        if name not in groups:
+            groups[name] = _Rows(file, header.names)
+        groups[name].add(number, row)
+        if len(groups) > MOST_SETS:
+            raise DataError(
+                f"{file} holds more than {MOST_SETS} data sets. Is the column dataset a name, the same in "
+                "every row of a data set?"
+            )
     if not groups:
         raise DataError(f"{file} has a header but no rows.")
-    return [_data_set(file, name, rows, metadata) for name, rows in groups.items()]
+    factor = unit_of_energy(header.unit) if header.unit else 1.0
+    return [_data_set(file, name, rows, metadata, zeros, factor) for name, rows in groups.items()]
 
 
-def _before_the_rows(file: Path, text: Iterator[str]) -> tuple[Metadata, list[str], int]:
-    """Metadata by data set ("" for all), column names, and how many lines these take."""
+def _named(file: Path, header: Header | None, columns: Any) -> Header:
+    """The names of the columns, each of which means something and stands once."""
+    if header is None:
+        raise DataError(f"{file} has no line that names its columns.")
+    if columns is not None:
+        header = header._replace(names=tuple(canonical(part) for part in str(columns).split(",")))
+        if not _is_table(header.names):
+            raise DataError(
+                f"{file}: --columns {columns} needs h, k, l or Q_abs, and E, and I or counts and norm, in their order."
+            )
+    if unknown := sorted(set(header.names) - {*COLUMNS, LEFT_OUT}):
+        without = ",".join(name if name in COLUMNS else LEFT_OUT for name in header.names[:20])
+        raise DataError(
+            f"{file}: unknown columns {', '.join(unknown)}; a table may have {', '.join(COLUMNS)}. To leave out what "
+            f"is unknown, give --columns {without}."
+        )
+    named = [name for name in header.names if name != LEFT_OUT]
+    if len(set(named)) < len(named):
+        raise DataError(f"{file}: a column is named twice in the header {','.join(named)}.")
+    return header
+
+
+def _before_the_rows(file: Path, text: Iterator[str], header: Header) -> tuple[Metadata, Iterator[tuple[int, str]]]:
+    """Metadata by data set ("" for all), and the lines after the header with their numbers."""
     notes: dict[str, dict[str, list[str]]] = {}
-    section, used, header = "", 0, []
-    for line in text:
-        used += 1
+    section, numbered = "", enumerate(text, start=1)
+    for number, line in numbered:
+        if number == header.line:
+            if header.comment:
+                continue
+            break
         if line.strip() and not line.startswith("#"):
-            try:
-                header = [cell.strip() for cell in next(csv.reader([line]))]
-            except csv.Error as error:
-                raise DataError(f"{file}, line {used}: {error}. It should name the columns.") from error
+            numbered = chain([(number, line)], numbered)
             break
         entry = line.strip("\r\n").removeprefix("#").removeprefix(" ")
         if opened := re.fullmatch(r"\[(.*)\]", entry):
@@ -117,20 +149,40 @@ def _before_the_rows(file: Path, text: Iterator[str]) -> tuple[Metadata, list[st
             key, _, value = entry.partition("=")
             if key.strip():
                 notes.setdefault(section, {}).setdefault(key.strip(), []).append(value.removeprefix(" "))
-    if unknown := sorted(set(header) - set(COLUMNS)):
-        raise DataError(f"{file}: unknown columns {', '.join(unknown)}; a table may have {', '.join(COLUMNS)}.")
-    if len(set(header)) < len(header):
-        raise DataError(f"{file}: a column is named twice in the header {','.join(header)}.")
     joined = {name: {key: "\n".join(values) for key, values in of.items()} for name, of in notes.items()}
-    return joined, header, used
+    return joined, numbered
+
+
+def _rows_of(file: Path, numbered: Iterator[tuple[int, str]], header: Header) -> Iterator[tuple[int, list[str]]]:
+    """The cells of each row, with the number of its (last) line."""
+    last = header.line
+
+    def plain() -> Iterator[str]:
+        nonlocal last
+        for number, line in numbered:
+            last = number
+            yield line
+
+    if header.separator is None:
+        for line in plain():
+            if cells := cells_of(line, None):
+                yield last, cells
+        return
+    table = csv.reader(plain(), delimiter=header.separator)
+    try:
+        for cells in table:
+            if cells:
+                yield last, cells
+    except csv.Error as error:
+        raise DataError(f"{file}, line {last}: {error}. Is a quotation mark never closed?") from error
 
 
 class _Rows:
     """The rows of one data set, column by column, in eight bytes a number."""
 
-    def __init__(self, file: Path, header: list[str]) -> None:
+    def __init__(self, file: Path, header: Sequence[str]) -> None:
         self.file = file
-        self.columns = {c: array("d") for c in header if c not in ("mask", "dataset")}
+        self.columns = {c: array("d") for c in header if c not in ("mask", "dataset", LEFT_OUT)}
         self.masks: list[str] = []
         self.seen: set[str] = set()
         self.blank: dict[str, int] = {}  # the first line that leaves a column blank
@@ -152,14 +204,19 @@ class _Rows:
         Data sets of one table share its columns; one that has no use for a column leaves it blank throughout.
         """
         for name, number in self.blank.items():
-            if name not in MAY_BE_BLANK and (name in self.seen or name in REQUIRED):
+            if name not in MAY_BE_BLANK and (name in self.seen or name == "E"):
                 raise DataError(f"{self.file}, line {number}, {name}: blank where a finite number is needed.")
         keep = self.seen | ({"I"} & set(self.columns))
         return {name: np.frombuffer(values) for name, values in self.columns.items() if name in keep}
 
 
-def _data_set(file: Path, name: str, rows: _Rows, metadata: Metadata) -> sc.DataArray:
-    columns = rows.arrays()
+def _data_set(file: Path, name: str, rows: _Rows, metadata: Metadata, zeros: Any, factor: float) -> sc.DataArray:
+    columns, assumed, found = _intensities(rows.arrays(), zeros)
+    if factor != 1.0:
+        columns["E"] = columns["E"] * factor
+        found.append(
+            f"energies were multiplied by {factor:g} to be in meV, as the unit beside the name of their column says"
+        )
     notes = {**metadata.get("", {}), **metadata.get(name, {})}
     notes.pop("name", None)
     places = [place for place in (CRYSTAL, POWDER) if set(place) <= set(columns)]
@@ -179,7 +236,24 @@ def _data_set(file: Path, name: str, rows: _Rows, metadata: Metadata) -> sc.Data
         if key in RESERVED:
             raise DataError(f"{file}: metadata {key} has the name of a coordinate. Rename it.")
         data.coords[key] = sc.scalar(value)
+    for key, said in (("assumed", assumed), ("noted", found)):
+        if said:
+            before = [str(data.coords[key].value)] if key in data.coords else []
+            data.coords[key] = sc.scalar("\n".join([*before, *said]))
     return data
+
+
+def _intensities(columns: dict[str, np.ndarray], zeros: Any) -> tuple[dict[str, np.ndarray], list[str], list[str]]:
+    """The columns with intensities, NaN where nothing was measured, what was assumed of them and what was found."""
+    if "I" not in columns and not {"counts", "norm"} <= columns.keys():
+        return columns, [], []
+    intensity, sigma, assumed = counted(columns)
+    intensity, sigma, found = measured_only(intensity, sigma)
+    if sigma is not None and "counts" not in columns:
+        meant = meaning_of_zeros(intensity, sigma, zeros)
+        intensity, sigma, more = filled_zeros(intensity, sigma, columns["E"], meant)
+        assumed = [*assumed, *more]
+    return columns | {"I": intensity} | ({} if sigma is None else {"sigma": sigma}), assumed, found
 
 
 def _facts(file: Path, notes: dict[str, str]) -> Details:

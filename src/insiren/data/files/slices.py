@@ -1,8 +1,8 @@
-"""Slices in text as reductions of the SNS print them: a `#` header, then intensity, error and the axes.
+"""Slices in text as reductions of the SNS print them: a header, usually after `#`, then intensity, error and the axes.
 
 The header names the axes, `# Intensity Error [H,0,0] DeltaE`, and often their lengths, `# shape: 40x60`;
 it may hold Ei and a lattice. Every row is one bin: intensity, standard deviation, then the centre of the bin
-along every axis. nan is not measured.
+along every axis. nan and −1e20 are not measured.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 import scipp as sc
 
-from insiren.data.files.errors import standard
+from insiren.data.adopt import CRYSTAL
+from insiren.data.files.errors import measured_only, standard
+from insiren.data.files.header import canonical
 from insiren.data.files.hints import EXAMPLES, chosen, lacking, vector
 from insiren.data.files.projection import parse
 from insiren.data.files.table import filled_zeros, laid_out
@@ -23,16 +25,17 @@ from insiren.data.files.text import head, lines, numbers
 from insiren.data.spectrum import Details
 from insiren.errors import DataError
 
-_HEADER = re.compile(r"#\s*Intensity\s+Error\s+(\S.*)", re.IGNORECASE)
+_HEADER = re.compile(r"#?\s*Intensity\s+Error\s+(\S.*)", re.IGNORECASE)
 _SHAPE = re.compile(r"#\s*shape\s*:\s*(\d+(?:x\d+)*)\s*", re.IGNORECASE)
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _EI = re.compile(rf"#.*\bEi\b\s*[:=]?\s*({_NUMBER})", re.IGNORECASE)
-ENERGY, LENGTH = ("DeltaE", "E"), ("|Q|",)
 
 
 def is_slice(path: Path) -> bool:
     """Whether the header of a text names intensity, error and axes."""
-    return any(_HEADER.match(line) for line in head(path) if line.startswith("#"))
+    first = head(path)
+    named = (line for line in first if not line.startswith("#") and line.strip())
+    return any(_HEADER.match(line) for line in [*(line for line in first if line.startswith("#")), next(named, "")])
 
 
 def read_slice(
@@ -64,12 +67,12 @@ def read_slice(
     if bad := int(np.sum(~np.isfinite(rows[:, 2:]))):
         raise DataError(f"{path}: {bad} coordinates are not finite; only intensities and errors may be missing.")
     place, energies, assumed = _coordinates(path, axes, rows[:, 2:], q_origin, energy)
-    intensity = np.where(np.isnan(rows[:, 1]), np.nan, rows[:, 0])
-    sigma, about = standard(np.where(np.isnan(intensity), 0.0, rows[:, 1]), errors, "the second column")
+    intensity, stored, noted = measured_only(np.where(np.isnan(rows[:, 1]), np.nan, rows[:, 0]), rows[:, 1])
+    sigma, about = standard(np.where(np.isnan(intensity), 0.0, stored), errors, "the second column")
     intensity, sigma, said = filled_zeros(intensity, sigma, energies, chosen("zeros", zeros))
     if lattice is not None:
         details["lattice"] = vector("lattice", lattice, 6).tolist()
-    details["assumed"] = [*assumed, about, *said]
+    details["assumed"], details["noted"] = [*assumed, about, *said], noted
     return [laid_out(path.stem, place, energies, intensity, sigma, details)]
 
 
@@ -77,9 +80,10 @@ def _header(path: Path) -> tuple[list[str], tuple[int, ...], Details]:
     """Names of the axes, their lengths if they are given, and what else the header knows."""
     axes, shape, details = [], (), Details()
     for line in head(path):
-        if not line.startswith("#"):
+        named = _HEADER.match(line)
+        if line.strip() and not line.startswith("#") and not named:
             break
-        if named := _HEADER.match(line):
+        if named:
             axes = named[1].split()
         elif lengths := _SHAPE.match(line):
             shape = _lengths(path, lengths[1])
@@ -102,7 +106,7 @@ def _lengths(path: Path, text: str) -> tuple[int, ...]:
 def _rows(path: Path, width: int) -> np.ndarray:
     found = array("d")
     for number, line in enumerate(lines(path), start=1):
-        if line.startswith("#") or not (cells := line.replace(",", " ").split()):
+        if line.startswith("#") or not (cells := line.replace(",", " ").split()) or (not found and _HEADER.match(line)):
             continue
         if len(cells) != width:
             raise DataError(f"{path}, line {number}: {len(cells)} values where the header names {width} columns.")
@@ -118,10 +122,11 @@ def _coordinates(
     """Place (d, 3) in r.l.u. or (d, 1) in 1/Å, energy (d,) in meV, and what was assumed."""
     energies, lengths, directions, along = None, None, [], []
     for axis, column in zip(axes, values.T, strict=True):
-        direction = parse(axis)
-        if axis in ENERGY:
+        name = canonical(axis)
+        direction = np.eye(3)[CRYSTAL.index(name)] if name in CRYSTAL else parse(axis)
+        if name == "E":
             energies = column
-        elif axis in LENGTH:
+        elif name == "Q_abs":
             lengths = column
         elif direction is not None:
             directions.append(direction)

@@ -1,10 +1,11 @@
 """ASCII .spe with its .par: intensity of every detector against energy transfer, as a powder over |Q|.
 
 The .spe holds, after `ndet ne`, the edges of the energy bins and then intensities and standard deviations of one
-detector after the other, in fields of ten characters that may touch; −1e30 is not measured. Where the detectors
-stand is in the .par: distance, 2θ, azimuth, width and height in m and degrees. Neither knows Ei.
+detector after the other, in fields of ten characters, set left or right, that may touch; −1e30 is not measured. Where
+the detectors stand is in the .par: distance, 2θ, azimuth, width and height in m and degrees. Neither knows Ei. A .phx,
+which begins with distance, an unused number and 2θ, is another table.
 
-Source: Horace, readers of spe and par files.
+Source: Horace, readers and writers of spe and par files.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 import scipp as sc
 
 from insiren.data.files.axes import axis, resized, said_of_bins
+from insiren.data.files.errors import NOTHING
 from insiren.data.files.hints import EXAMPLES, chosen, lacking, positive
 from insiren.data.files.histogram import described
 from insiren.data.files.powder import powder_map
@@ -31,8 +33,8 @@ from insiren.data.files.scattering import (
 from insiren.data.files.text import MAX_BYTES, MAX_LINE, head, inside, lines, numbers
 from insiren.errors import DataError
 
-NOTHING = -1e29  # intensities at or below it were not measured; the format writes −1e30
-FIELD = 10  # characters
+FIELDS = (10, 11)  # characters; the second where exponents have three digits
+PAR = (5, 6)  # columns of a .par, the last the number of the detector; a .phx has seven
 WIDEST = 40  # characters that anybody prints for a number
 
 
@@ -146,22 +148,17 @@ def _block(text: _Text, count: int) -> np.ndarray:
         if size > WIDEST * count + MAX_LINE:
             raise DataError(f"{path}, line {text.number}: more numbers where {count} are needed. Is it damaged?")
     cells = " ".join(block).split()
-    if len(cells) != count:  # fields touch
-        cells = [cell for line in block for cell in _fields(line)]
+    for width in FIELDS:
+        if len(cells) == count:
+            break
+        # Fields touch.
+        cells = [line[i : i + width].strip() for line in block for i in range(0, len(line.rstrip()), width)]
     if len(cells) != count:
         raise DataError(f"{path}, line {start + 1}: {len(cells)} numbers where {count} are needed. Is it truncated?")
     try:
         return np.array(cells, float)
     except ValueError:
         return np.array(numbers(path, start + 1, list(map(str, cells))))
-
-
-def _fields(line: str) -> list[str]:
-    """The fields of a line that are ten characters wide, eleven where an exponent has three digits."""
-    line = line.rstrip()
-    full = len(line) % FIELD and not len(line) % (FIELD + 1)
-    width = FIELD + 1 if full else FIELD
-    return [line[i : i + width].strip() for i in range(0, len(line), width)]
 
 
 def _par_of(path: Path, given: Any) -> Path:
@@ -184,16 +181,23 @@ def _polar(file: Path, n: int) -> np.ndarray:
         if number == 1 and len(cells) == 1:
             continue  # the number of detectors, which the rows give as well
         if cells:
-            if len(cells) < 3:
+            if len(cells) not in PAR:
+                phx = " It is a .phx, whose third column is 2θ: give the .par of the same detectors."
                 raise DataError(
-                    f"{file}, line {number}: {len(cells)} values where distance, 2θ and azimuth are needed."
+                    f"{file}, line {number}: {len(cells)} values where a .par has {PAR[0]} or {PAR[1]}: distance, 2θ, "
+                    f"azimuth, width, height and number of a detector.{phx if len(cells) == PAR[1] + 1 else ''}"
                 )
-            rows.append(numbers(file, number, cells[:3])[1])
+            rows.append(numbers(file, number, cells)[1])
         if len(rows) > n:
             break
     polar = np.array(rows)
     if len(polar) != n or not np.isfinite(polar).all():
         raise DataError(
             f"{file} places {len(polar)} detectors, finite or not, where the .spe has {n}. Is it of another run?"
+        )
+    if np.any(np.abs(polar) > 180) or (n > 1 and not polar.any()):
+        raise DataError(
+            f"{file}: its second column, 2θ in degrees, runs from {polar.min():g} to {polar.max():g}, where no "
+            "instrument has all of its detectors. Give the .par of this run; a .phx has 2θ in its third column."
         )
     return polar

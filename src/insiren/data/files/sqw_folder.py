@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import scipp as sc
 
-from insiren.data.files.errors import standard
+from insiren.data.files.errors import NOTHING, standard
 from insiren.data.files.hints import chosen, otherwise
 from insiren.data.files.text import inside, lines
 from insiren.data.spectrum import image
@@ -85,7 +85,7 @@ def _data_set(folder: Path, name: str, variant: str, meaning: str, errors: str) 
         omega[:, 0],
         sqw.T,
         sigma.T,
-        missing=((zeros & (meaning == "missing")) | np.isnan(raw) | np.isnan(sqw)).T,
+        missing=((zeros & (meaning == "missing")) | _nothing(raw) | _nothing(sqw)).T,
         assumed=[
             f"intensities from {sqw_file.name}, wavevectors from {q_file.name}, energies from {e_file.name}; "
             f"--hint variant={' or '.join(v for v in VARIANTS if v != variant)} takes other intensities",
@@ -96,6 +96,11 @@ def _data_set(folder: Path, name: str, variant: str, meaning: str, errors: str) 
         sigma_floor=SIGMA_FLOOR,
         sigma_max=SIGMA_MAX,
     )
+
+
+def _nothing(matrix: np.ndarray) -> np.ndarray:
+    """What no intensity is: NaN, or −1e20 for not measured."""
+    return np.isnan(matrix) | (matrix <= NOTHING)
 
 
 def _first(folder: Path, name: str, candidates: list[str]) -> Path:

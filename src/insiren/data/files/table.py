@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import scipp as sc
 
-from insiren.data.files.hints import otherwise
+from insiren.data.files.hints import chosen, otherwise
 from insiren.data.spectrum import Details, image, point_list
+
+FEW = 2.5  # neutrons in the emptiest pixel that caught any, where others may have caught none
 
 
 def laid_out(
@@ -88,6 +92,28 @@ def filled_zeros(
         f"geometric mean of σ²/I at their energy; {change} leaves them out"
     )
     return intensity, np.where(empty, worth[row], sigma), [said]
+
+
+def meaning_of_zeros(intensity: np.ndarray, sigma: np.ndarray, zeros: Any) -> str:
+    """What 0 ± 0 is in a text that does not say: "measured" where single neutrons can be told apart, else "missing".
+
+    Where pixels caught none, others caught one or two, whose (I/σ)² says so; and where intensities are negative a
+    background was subtracted, which leaves no measured pixel at 0 ± 0.
+
+    Args:
+        intensity: NaN is missing.
+        sigma: standard deviations, likewise shaped.
+        zeros: what the user says, or None.
+
+    Raises:
+        DataError: the user says neither.
+    """
+    if zeros is not None:
+        return chosen("zeros", zeros)
+    with np.errstate(invalid="ignore"):
+        seen = (intensity > 0) & (sigma > 0)
+        few = bool(seen.any()) and bool(np.min(intensity[seen] / sigma[seen]) ** 2 <= FEW)
+        return "measured" if few and not np.any(intensity < 0) else "missing"
 
 
 def empty_bins(
