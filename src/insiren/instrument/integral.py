@@ -25,9 +25,10 @@ from jaxtyping import Array, Float
 from insiren.errors import ModelError
 from insiren.instrument.kinematics import q_range
 from insiren.model.crystal import to_inverse_angstrom
+from insiren.model.domains import domains
 from insiren.model.spec import Model
 from insiren.simulate.formfactor import form_factor
-from insiren.simulate.intensity import domains, projection
+from insiren.simulate.intensity import projection
 from insiren.simulate.lswt import spin_waves
 
 _FINE = 64  # wavevectors along a range where only known factors vary
