@@ -171,8 +171,6 @@ def _is_flat(model: Model) -> bool:
     waves, cell = spin_waves(model), spin_waves(model).cell
     if len({site.ion for site in model.sites}) > 1 and model.scattering.form_factor:
         return False
-    if cell.k is not None:
-        return False
     across = [domain.hkl @ one.axis for domain in domains(model) for one in model.instrument.integrate]
     moves = [np.abs(waves.offsets @ a).max() > _ALIKE for a in across]
     spread = [np.ptp(cell.position @ a) > _ALIKE for a in across]

@@ -11,9 +11,7 @@ import numpy as np
 from insiren.model.spec import Model
 
 
-# r.l.u.; closer to half a reciprocal lattice vector than this, k is meant to be one. A fit of k to a Bragg peak is
-# ten times less exact, and over 10⁴ cells the spins have turned by a tenth of a revolution.
-NEAR_HALF = 1e-5
+_NEAR_HALF = 1e-5  # r.l.u.; closer to half a reciprocal lattice vector, k is one: no measurement tells them apart
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -50,10 +48,10 @@ def rotation(axis: np.ndarray, angle: float) -> np.ndarray:
     return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
 
 
-def exact_half(k: np.ndarray) -> np.ndarray:
+def _exact_half(k: np.ndarray) -> np.ndarray:
     """k, or the half of a reciprocal lattice vector that it is within rounding."""
     half = np.round(2 * k) / 2
-    return half if np.max(np.abs(k - half)) < NEAR_HALF else k
+    return half if np.max(np.abs(k - half)) < _NEAR_HALF else k
 
 
 @functools.lru_cache(maxsize=64)
@@ -68,11 +66,12 @@ def cell_of(model: Model) -> Cell:
     translations = _translations(cell)
     count, copies = len(model.sites), len(translations)
     axis = None if structure.axis is None else np.array(structure.axis) / np.linalg.norm(structure.axis)
+    k = None if structure.k is None else _exact_half(np.array(structure.k))
     listed, turned = np.arange(count * copies), np.tile(np.eye(3), (count * copies, 1, 1))
-    if structure.k is not None and axis is not None:
-        turns = [rotation(axis, 2 * np.pi * float(np.dot(structure.k, R))) for R in translations]
+    if k is not None and axis is not None:
+        turns = [rotation(axis, 2 * np.pi * float(np.dot(k, R))) for R in translations]
         listed, turned = np.tile(np.arange(count), copies), np.repeat(turns, count, axis=0)
-    rotating = structure.k is not None and structure.supercell is None
+    rotating = structure.supercell is None
     return Cell(
         site=np.tile(np.arange(count), copies),
         position=np.array([R + np.array(s.position) for R in translations for s in model.sites]),
@@ -81,7 +80,7 @@ def cell_of(model: Model) -> Cell:
         cells=copies,
         listed=listed,
         turned=turned,
-        k=exact_half(np.array(structure.k)) if rotating else None,
+        k=k if rotating else None,
         axis=axis if rotating else None,
     )
 
