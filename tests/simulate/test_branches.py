@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from typing import Any
 
 import jax.numpy as jnp
@@ -143,7 +144,7 @@ def test_a_rotating_frame_shows_the_modes_of_its_supercell(sites: int, k: float,
         apart = np.abs(E[q][:, None] - E_all[q])
         np.testing.assert_array_less(apart.min(1), 1e-9 * E_all.max())
         edges = _between_levels(np.concatenate([E[q], E_all[q]]), 1e-7 * E_all.max())
-        for low, high in zip(edges, edges[1:], strict=False):
+        for low, high in itertools.pairwise(edges):
             one, other = (s[q][(e[q] > low) & (e[q] < high)].sum(0) for e, s in ((E, S), (E_all, S_all)))
             np.testing.assert_allclose(one, other, atol=1e-9 * size)
 

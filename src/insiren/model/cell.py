@@ -10,7 +10,6 @@ import numpy as np
 
 from insiren.model.spec import Model
 
-
 _NEAR_HALF = 1e-5  # r.l.u.; closer to half a reciprocal lattice vector, k is one: no measurement tells them apart
 
 

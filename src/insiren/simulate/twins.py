@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 from insiren.errors import ModelError, UnstableStructure
 from insiren.forward import Parameters
 from insiren.model.domains import domain_models, domains
+from insiren.model.order import other_order
 from insiren.model.parameters import evaluate
 from insiren.model.spec import MINIMISE, Model
 
@@ -30,9 +31,9 @@ def of_every_domain(check: Callable[..., None]) -> Callable[..., None]:
             try:
                 check(magnet, params, points)
             except ModelError as error:
-                if magnet is model:
-                    raise
-                raise type(error)(_in_domain(magnet, params, error)) from None
+                text = str(error) if magnet is model else _in_domain(magnet, params, error)
+                order = other_order(magnet, params) if isinstance(error, UnstableStructure) else ""
+                raise type(error)(f"{text} {order}".strip()) from None
 
     return every
 
