@@ -98,7 +98,7 @@ def bonds_of(sites: int) -> list[tuple[int, int, tuple[int, int, int]]]:
     """Each site with itself along a and b, with the next one in the cell, and the last with the first one cell on."""
     found = [(s, s, d) for s in range(sites) for d in ((1, 0, 0), (0, 1, 0))]
     found += [(s, s + 1, (0, 0, 0)) for s in range(sites - 1)]
-    return found + [(sites - 1, 0, (1, 1, 0))]
+    return [*found, (sites - 1, 0, (1, 1, 0))]
 
 
 def directions_of(sites: int, half: bool) -> np.ndarray:

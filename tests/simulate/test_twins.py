@@ -97,7 +97,7 @@ def test_a_twin_that_the_field_twists_is_refused_by_its_name_with_what_to_write(
         ins.bands(twins, HKL)
     for part in (
         "scattering.domains.1 of square (turned by 90° about [0, 0, 1])",
-        "the field is (0, -10, 0) T along the axes of the crystal",
+        "is (0, -10, 0) T along the crystal's axes",
         "a torque of 1.16 meV",
         'write directions = "minimise" in [structure]',
     ):

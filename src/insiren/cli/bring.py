@@ -73,7 +73,8 @@ def models(
             "parameters": [vars(p) for p in model.all_parameters],
             "surrogates": [s for s in bundled_surrogates() if s.removesuffix(".insiren") == model.name],
             **(inventory(model) if name else {}),
-            **({"spins": spins(model), "order": other_order(model, complete(model.all_parameters, {}))} if name else {}),
+            "spins": spins(model) if name else [],
+            "order": other_order(model, complete(model.all_parameters, {})) if name else "",
         })  # fmt: skip
     write_json({"models": content}, out)
     if str(out) == "-":

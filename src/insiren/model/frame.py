@@ -16,8 +16,8 @@ from insiren.model.spec import Model
 
 _ROUNDING = 1e-12  # of rotations, relative
 _NOT_TURNING = (
-    "structure.k: in a frame that turns by k about the axis, {what} of {name} differs from cell to cell, so a single k "
-    "cannot describe it. Give a supercell as well, or couplings that the turn leaves as they are."
+    "structure.k: in a frame that turns by k about the axis, {what} differs from cell to cell, so a single k cannot "
+    "describe {name}. Give a supercell as well, or couplings that the turn leaves as they are."
 )
 
 

@@ -202,13 +202,13 @@ def amplitudes(
         length = jnp.where(length2 > 0, jnp.sqrt(jnp.where(length2 > 0, length2, 1.0)), 0.0)  # a gradient at Q = 0 too
         phase = phase * form_factors(tuple(str(model.sites[n].ion) for n in cell.site), length)
     local = np.sqrt(cell.spin / 2 / cell.cells)[:, None] * waves.frames
-    turned = jnp.einsum("rab,hsb->rhsa", _branches(cell)[1], np.stack([local, local.conj()]))
+    turned = jnp.einsum("rab,hsb->rhsa", branches(cell)[1], np.stack([local, local.conj()]))
     if g is not None:
         turned = jnp.einsum("sca,rhsa->rhsc", g[cell.site] / 2, turned)
     return jnp.einsum("qs,rhsa->qrhsa", phase, turned).reshape(len(hkl), turned.shape[0], -1, 3)
 
 
-def _branches(cell: MagneticCell) -> tuple[Float[np.ndarray, "r 3"], Complex[np.ndarray, "r 3 3"]]:
+def branches(cell: MagneticCell) -> tuple[Float[np.ndarray, "r 3"], Complex[np.ndarray, "r 3 3"]]:
     """Branches of a rotating frame: by how much their wavevectors differ from Q, in r.l.u., and their projectors.
 
     With S(R) = Rot(2π k·R) S'(R) and Rot(φ) = nnᵀ + ½e^(iφ)(1 − nnᵀ − i n×) + c.c.,
@@ -235,8 +235,8 @@ def _is_whole(k: np.ndarray) -> bool:
 
 
 def branch_wavevectors(model: Model, hkl: Float[Array, "q 3"]) -> Float[Array, "q r 3"]:
-    """Where the magnons of each branch live, in r.l.u.: Q, or those of a rotating frame, see `_branches`."""
-    return hkl[:, None] + _branches(spin_waves(model).cell)[0]
+    """Where the magnons of each branch live, in r.l.u.: Q, or those of a rotating frame, see `branches`."""
+    return hkl[:, None] + branches(spin_waves(model).cell)[0]
 
 
 @functools.lru_cache(maxsize=64)

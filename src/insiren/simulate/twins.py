@@ -42,7 +42,7 @@ def _in_domain(magnet: Model, params: Parameters, error: ModelError) -> str:
     """What is wrong with the magnet of a domain, with the field that it sees and what to do."""
     given = magnet.field.B if magnet.field else ()
     B = ", ".join(f"{round(float(np.asarray(evaluate(x, params))), 6) + 0.0:g}" for x in given)
-    text = f"In {magnet.name} the field is ({B}) T along the axes of the crystal, since it stays in the laboratory: {error}"
+    text = f"In {magnet.name} the field, which stays in the laboratory, is ({B}) T along the crystal's axes: {error}"
     if isinstance(error, UnstableStructure) and magnet.structure.directions != MINIMISE:
         text += (
             ' The directions listed are those of every domain; write directions = "minimise" in [structure], and each '
