@@ -30,7 +30,7 @@ def magnet(B: list[Any], angles: list[float], directions: Any = "minimise", **mo
         bond=systems.SQUARE_BONDS[:2],
         anisotropy=[{"site": 0, "matrix": [["A", 0, 0], [0, 0, 0], [0, 0, 0]]}],
         field={"B": B},
-        structure={"directions": directions},
+        structure={"directions": directions} | ({"starts": 4} if directions == "minimise" else {}),
         parameters={"J": systems.parameter(-1.0), "A": systems.parameter(-0.2), "B": systems.parameter(10.0)},
         scattering={
             "correlation": "perp",
