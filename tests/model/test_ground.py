@@ -352,6 +352,13 @@ def test_the_structure_is_found_while_a_function_is_compiled():
     np.testing.assert_allclose(angles(np.asarray(n))[np.triu_indices(3, 1)], 120, atol=1e-6)
 
 
+def test_a_coupling_that_is_a_function_may_be_minimised_while_a_function_is_compiled():
+    """A ferromagnet in a field: −2JS(1 − cos 2πh) + gμ_B B with J = −√(J²)."""
+    content = systems.chain([1.0], "-sqrt(J*J)", [], field={"B": [0, 0, 5]}, structure={"directions": ANY})
+    E, _ = bands(Model.from_dict(content | {"parameters": {"J": systems.parameter(1.0)}}), np.array([[0.2, 0, 0]]))
+    np.testing.assert_allclose(E, systems.fm_chain_energy(np.array([[0.2]]), -1.0, B=5.0), rtol=1e-9)
+
+
 def test_directions_stay_at_the_models_own_values_when_a_fit_moves_too_far():
     more = single_ion(0, 0, "D") | {"parameters": {"D": systems.parameter(0.3), "B": systems.parameter(20.0)}}
     one = model([(0, 0, [1, 0, 0], 1.0)], {"supercell": [2, 1, 1]}, field={"B": [0, 0, "B"]}, **more)

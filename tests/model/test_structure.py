@@ -11,6 +11,7 @@ from insiren.errors import ModelError
 from insiren.model.cell import rotation
 from insiren.model.crystal import lattice, route, to_inverse_angstrom
 from insiren.model.hamiltonian import MU_B, couplings
+from insiren.model.order import other_order, spins
 from insiren.model.spec import Model, load_model
 from insiren.model.structure import magnetic_cell
 
@@ -31,6 +32,35 @@ def test_a_single_k_keeps_the_crystal_cell_and_turns_the_frame():
     assert cell.cells == 1
     np.testing.assert_array_equal(cell.k, [0.3, 0.3, 0])
     np.testing.assert_array_equal(cell.axis, [0, 0, 1])
+
+
+def stripes(directions: list[list[float]], Jb: float) -> Model:
+    """Alternating along a; with Jb < 0 parallel along b."""
+    bonds = [{"i": 0, "j": 0, "offset": d, "exchange": J} for d, J in (([1, 0, 0], 1.0), ([0, 1, 0], Jb))]
+    return Model.from_dict(systems.square(bond=bonds, structure={"supercell": [2, 2, 1], "directions": directions}))
+
+
+def test_directions_of_a_supercell_are_listed_by_nearness_then_a_b_c():
+    up, down = [0, 0, 1], [0, 0, -1]
+    listed = spins(stripes([up, up, down, down], -1.0))
+    assert [spin["cell"] for spin in listed] == [[0, 0, 0], [0, 1, 0], [1, 0, 0], [1, 1, 0]]
+    assert [spin["direction"] for spin in listed] == [up, up, down, down]
+    turned = spins(Model.from_dict(systems.square()))
+    assert [spin["cell"] for spin in turned] == [[0, 0, 0], [1, 0, 0]]
+    np.testing.assert_allclose([spin["direction"] for spin in turned], [[1, 0, 0], [-1, 0, 0]], atol=1e-12)
+    assert spins(load_model("triangular")) == []
+
+
+def test_directions_in_the_order_of_another_programme_are_noticed_where_the_energy_tells():
+    up, down = [0, 0, 1], [0, 0, -1]
+    assert not other_order(stripes([up, up, down, down], -1.0), {})
+    said = other_order(stripes([up, down, up, down], -1.0), {})
+    assert "in the order (0, 0, 0), (0, 1, 0), (1, 0, 0), (1, 1, 0)" in said
+    assert (
+        "has 2 meV per crystal cell; read with a running fastest, as SpinW and Sunny list them, it would have -2"
+        in said
+    )
+    assert not other_order(stripes([up, down, up, down], 1.0), {})  # as good along b as along a
 
 
 def test_rotations_are_right_handed():

@@ -55,7 +55,9 @@ def models(
         return
     if set_ or free_k or starts:
         raise UsageError("--set, --free-k and --starts belong to --minimise.")
+    from insiren.forward import complete
     from insiren.model.crystal import inventory
+    from insiren.model.order import other_order, spins
     from insiren.model.spec import bundled, bundled_text, load_model
     from insiren.surrogate.store import bundled_surrogates
 
@@ -71,6 +73,8 @@ def models(
             "parameters": [vars(p) for p in model.all_parameters],
             "surrogates": [s for s in bundled_surrogates() if s.removesuffix(".insiren") == model.name],
             **(inventory(model) if name else {}),
+            "spins": spins(model) if name else [],
+            "order": other_order(model, complete(model.all_parameters, {})) if name else "",
         })  # fmt: skip
     write_json({"models": content}, out)
     if str(out) == "-":
@@ -83,6 +87,7 @@ def models(
                 free = "  free" if p["free"] else ""
                 print(f"  {p['name']:<10} {p['value']:>10.5g}  {p['min']:g} … {p['max']:g} {p['unit']}{free}")
             _print_inventory(entry)
+            _print_spins(entry)
         for surrogate in entry["surrogates"]:
             print(f"{'':<16} surrogate: {surrogate}")
 
@@ -98,6 +103,18 @@ def _print_inventory(entry: dict[str, Any]) -> None:
         line = f"  bond {bond['bond']:<5} {bond['i']} → {bond['j']} ({offset})  {bond['count']} bond{plural}"
         allowed = f"  {bond['allowed']}; {bond['dm']}" if bond["allowed"] else ""
         print(f"{line} of {bond['length']:.4g} Å{allowed}")
+
+
+def _print_spins(entry: dict[str, Any]) -> None:
+    """The spins of a supercell, one line each, in the order in which directions are listed."""
+    for spin in entry["spins"]:
+        cell = ", ".join(map(str, spin["cell"]))
+        toward = (
+            "" if spin["direction"] is None else f"  along ({', '.join(f'{x + 0:.4g}' for x in spin['direction'])})"
+        )
+        print(f"  spin {spin['spin']:<5} site {spin['site']} in crystal cell ({cell}){toward}")
+    if entry["order"]:
+        print(f"  {entry['order']}")
 
 
 def simulate(

@@ -25,9 +25,10 @@ from jaxtyping import Array, Float
 from insiren.errors import ModelError
 from insiren.instrument.kinematics import q_range
 from insiren.model.crystal import to_inverse_angstrom
+from insiren.model.domains import domains
 from insiren.model.spec import Model
 from insiren.simulate.formfactor import form_factor
-from insiren.simulate.intensity import domains, projection
+from insiren.simulate.intensity import projection
 from insiren.simulate.lswt import spin_waves
 
 _FINE = 64  # wavevectors along a range where only known factors vary
@@ -169,8 +170,6 @@ def _is_flat(model: Model) -> bool:
     """Whether magnons, and the interference of sites, are the same all along the ranges."""
     waves, cell = spin_waves(model), spin_waves(model).cell
     if len({site.ion for site in model.sites}) > 1 and model.scattering.form_factor:
-        return False
-    if cell.k is not None:
         return False
     across = [domain.hkl @ one.axis for domain in domains(model) for one in model.instrument.integrate]
     moves = [np.abs(waves.offsets @ a).max() > _ALIKE for a in across]

@@ -10,6 +10,8 @@ import numpy as np
 
 from insiren.model.spec import Model
 
+_NEAR_HALF = 1e-5  # r.l.u.; closer to half a reciprocal lattice vector, k is one: no measurement tells them apart
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Cell:
@@ -23,7 +25,7 @@ class Cell:
         cells: crystal cells in the magnetic cell.
         listed: which of the directions in `[structure]` each magnetic site follows, shape (s,).
         turned: the rotation that takes that direction to the site, shape (s, 3, 3).
-        k: wavevector of a rotating frame in r.l.u., or None.
+        k: wavevector of a rotating frame in r.l.u., exact where twice it is a reciprocal lattice vector; or None.
         axis: unit vector about which the frame turns, or None.
     """
 
@@ -45,6 +47,12 @@ def rotation(axis: np.ndarray, angle: float) -> np.ndarray:
     return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
 
 
+def _exact_half(k: np.ndarray) -> np.ndarray:
+    """k, or the half of a reciprocal lattice vector that it is within rounding."""
+    half = np.round(2 * k) / 2
+    return half if np.max(np.abs(k - half)) < _NEAR_HALF else k
+
+
 @functools.lru_cache(maxsize=64)
 def cell_of(model: Model) -> Cell:
     """The magnetic cell of a model: translations of the supercell times crystal sites.
@@ -57,11 +65,12 @@ def cell_of(model: Model) -> Cell:
     translations = _translations(cell)
     count, copies = len(model.sites), len(translations)
     axis = None if structure.axis is None else np.array(structure.axis) / np.linalg.norm(structure.axis)
+    k = None if structure.k is None else _exact_half(np.array(structure.k))
     listed, turned = np.arange(count * copies), np.tile(np.eye(3), (count * copies, 1, 1))
-    if structure.k is not None and axis is not None:
-        turns = [rotation(axis, 2 * np.pi * float(np.dot(structure.k, R))) for R in translations]
+    if k is not None and axis is not None:
+        turns = [rotation(axis, 2 * np.pi * float(np.dot(k, R))) for R in translations]
         listed, turned = np.tile(np.arange(count), copies), np.repeat(turns, count, axis=0)
-    rotating = structure.k is not None and structure.supercell is None
+    rotating = structure.supercell is None
     return Cell(
         site=np.tile(np.arange(count), copies),
         position=np.array([R + np.array(s.position) for R in translations for s in model.sites]),
@@ -70,7 +79,7 @@ def cell_of(model: Model) -> Cell:
         cells=copies,
         listed=listed,
         turned=turned,
-        k=np.array(structure.k) if rotating else None,
+        k=k if rotating else None,
         axis=axis if rotating else None,
     )
 

@@ -17,7 +17,7 @@ from insiren.model.spec import Model
 _ROUNDING = 1e-12  # of rotations, relative
 _NOT_TURNING = (
     "structure.k: in a frame that turns by k about the axis, {what} differs from cell to cell, so a single k cannot "
-    "describe it. Give a supercell as well, or couplings that the turn leaves as they are."
+    "describe {name}. Give a supercell as well, or couplings that the turn leaves as they are."
 )
 
 
@@ -46,9 +46,9 @@ def require_turning_symmetry(model: Model, cell: Cell) -> None:
             bad = np.flatnonzero(np.max(np.abs(R @ matrices @ R.T - matrices), axis=(1, 2)) > _ROUNDING * size)
             if bad.size:
                 number = model.bonds[bad[0]].declared if key == "bond" else bad[0]
-                raise ModelError(_NOT_TURNING.format(what=f"{key} {number}"))
+                raise ModelError(_NOT_TURNING.format(what=f"{key} {number}", name=model.name))
         if np.max(np.abs(terms.zeeman @ R.T - terms.zeeman)) > _ROUNDING * size:
-            raise ModelError(_NOT_TURNING.format(what="field"))
+            raise ModelError(_NOT_TURNING.format(what="field", name=model.name))
 
 
 def drawn(model: Model, function: Callable[[Model, Parameters], Any]) -> Any:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from insiren.errors import ModelError
 
@@ -21,15 +22,7 @@ _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Pow: operator.pow,
 }
 _UNARY: dict[type[ast.unaryop], Callable[[Any], Any]] = {ast.UAdd: operator.pos, ast.USub: operator.neg}
-_FUNCTIONS: dict[str, Callable[[Any], Any]] = {
-    "sqrt": jnp.sqrt,
-    "sin": jnp.sin,
-    "cos": jnp.cos,
-    "tan": jnp.tan,
-    "exp": jnp.exp,
-    "log": jnp.log,
-    "abs": jnp.abs,
-}
+_FUNCTIONS = ("sqrt", "sin", "cos", "tan", "exp", "log", "abs")
 _CONSTANTS = {"pi": math.pi}
 _LONGEST = 500  # characters; a longer expression is a mistake, and nesting it could exhaust the stack
 
@@ -60,9 +53,17 @@ def _walk(node: ast.expr, values: Mapping[str, Any], text: str) -> Any:
         case ast.UnaryOp(op=op, operand=operand) if type(op) in _UNARY:
             return _UNARY[type(op)](_walk(operand, values, text))
         case ast.Call(func=ast.Name(id=name), args=[argument], keywords=[]) if name in _FUNCTIONS:
-            return _FUNCTIONS[name](_walk(argument, values, text))
+            return _called(name, _walk(argument, values, text))
     allowed = ", ".join(_FUNCTIONS)
     raise ModelError(f"{text!r} may hold only names, numbers, + - * / ** and the functions {allowed}.")
+
+
+def _called(name: str, value: Any) -> Any:
+    """A function of a plain number is one, while another is traced by JAX too, so that models can be checked then."""
+    if not isinstance(value, float):
+        return getattr(jnp, name)(value)
+    with np.errstate(all="ignore"):  # the root of -1 is NaN, which who asked looks for
+        return float(getattr(np, name)(value))
 
 
 def is_name(text: str) -> bool:

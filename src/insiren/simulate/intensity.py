@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 
 import jax
@@ -12,8 +11,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Complex, Float
 
 from insiren.forward import Parameters, complete
-from insiren.model.cell import rotation
-from insiren.model.crystal import lattice, to_inverse_angstrom
+from insiren.model.crystal import to_inverse_angstrom
+from insiren.model.domains import Domain, domain_models, domains
 from insiren.model.hamiltonian import g_tensors
 from insiren.model.parameters import evaluate
 from insiren.model.spec import Model
@@ -53,37 +52,6 @@ def projection(model: Model, hkl: Float[Array, "q 3"]) -> Float[Array, "q 3 3"]:
     return jnp.broadcast_to(P, (hkl.shape[0], 3, 3))
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Domain:
-    """One orientation of the crystal in the sample.
-
-    Attributes:
-        hkl: takes wavevectors of the sample to those of the domain, both in r.l.u., shape (3, 3).
-        rotation: from the domain's Cartesian axes to the sample's, shape (3, 3).
-        fraction: share of the crystal, a number or an expression.
-    """
-
-    hkl: np.ndarray
-    rotation: np.ndarray
-    fraction: float | str
-
-
-@functools.lru_cache(maxsize=64)
-def domains(model: Model) -> tuple[Domain, ...]:
-    """The domains of a model; one, as it stands, unless it lists them."""
-    to_Q = lattice(model).reciprocal.T
-    found = []
-    for one in model.scattering.domains:
-        if one.axis is not None and one.angle is not None:
-            R = rotation(np.array(one.axis) / np.linalg.norm(one.axis), np.radians(one.angle))
-        else:
-            R = np.array(one.rotation)
-        # 1e-12: a right angle is exact, so that wavevectors on a Goldstone point stay there
-        turned = np.linalg.inv(to_Q) @ R.T @ to_Q
-        found.append(Domain(np.round(turned, 12), np.round(R, 15), one.fraction))
-    return tuple(found) or (Domain(np.eye(3), np.eye(3), 1.0),)
-
-
 def magnons(
     model: Model,
     params: Parameters,
@@ -104,13 +72,12 @@ def magnons(
         the structure is unstable. Differentiable in the parameters, degenerate bands included
         (see `lswt.lines`).
     """
-    W = weights(model, params)
+    W = {magnet: weights(magnet, params) for magnet in domain_models(model)}
     g = g_tensors(model, params) if model.scattering.form_factor else None
     found = []
     for domain in domains(model):
-        if found:
-            W = after(found[-1][0], W)
-        E, I = in_chunks(functools.partial(_magnons, model, domain, W, g, P), _chunk(W), hkl)
+        own = after(found[-1][0], W[domain.model]) if found else W[domain.model]
+        E, I = in_chunks(functools.partial(_magnons, model, domain, own, g, P), _chunk(own), hkl)
         found.append((model.scattering.Zc * E, I * evaluate(domain.fraction, params)))
     E, I = (jnp.concatenate(parts, -1) for parts in zip(*found, strict=True))
     return E, I
@@ -125,8 +92,8 @@ def _magnons(
     model: Model, domain: Domain, W: Complex[Array, "o m m"], g: Array | None, P: Array | None, hkl: Float[Array, "q 3"]
 ) -> tuple[Array, Array]:
     """Energies without Z_c and weights of one domain, (q, n) or (q, v, n)."""
-    local = hkl @ domain.hkl.T
-    homes, w = branch_wavevectors(model, local), amplitudes(model, local, g, form_factor=g is not None and P is None)
+    local, magnet = hkl @ domain.hkl.T, domain.model
+    homes, w = branch_wavevectors(magnet, local), amplitudes(magnet, local, g, form_factor=g is not None and P is None)
     q, branches = homes.shape[:2]
     homes, w = homes.reshape(-1, 3), w.reshape(q * branches, -1, 3)
     R = domain.rotation
@@ -134,10 +101,10 @@ def _magnons(
     if not np.array_equal(R, np.eye(3)):
         seen = jnp.einsum("ac,qvab,bd->qvcd", R, seen, R)
     seen = jnp.repeat(seen, branches, 0) if branches > 1 else seen
-    if all_pairs(model):
-        E, I = pair_lines(model, W, homes, w, seen)
+    if all_pairs(magnet):
+        E, I = pair_lines(magnet, W, homes, w, seen)
     else:
-        E, I = jax.vmap(functools.partial(block_lines, model))(hamiltonian(model, W, homes), w, seen)
+        E, I = jax.vmap(functools.partial(block_lines, magnet))(hamiltonian(magnet, W, homes), w, seen)
     if P is None:
         return E.reshape(q, -1), I.reshape(q, -1)
     E, I = (jnp.moveaxis(x.reshape(q, branches, len(P), -1), 1, 2) for x in (E, I))
@@ -157,11 +124,13 @@ def bands(model: Model, hkl: ArrayLike, params: Parameters | None = None) -> tup
 
     Returns:
         Energies in meV, Z_c included, ascending, shape (q, n), and correlations per crystal cell,
-        shape (q, n, 3, 3); n is the number of sublattices of the magnetic cell, three times that
-        in a rotating frame (Q − k, Q, Q + k).
+        shape (q, n, 3, 3); n is the number of sublattices of the magnetic cell, times the number of
+        branches of a rotating frame: three (Q − k, Q, Q + k), two where 2k is a reciprocal lattice
+        vector, so that Q − k and Q + k are one, and one where k is. Of a model that lists domains,
+        they are those of the crystal as it stands.
 
     Raises:
-        UnstableStructure: the spins are not at an energy minimum.
+        UnstableStructure: the spins are not at an energy minimum, in any of the domains.
     """
     filled = complete(model.all_parameters, params or {})
     points = jnp.atleast_2d(jnp.asarray(hkl, float))

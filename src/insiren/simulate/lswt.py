@@ -21,6 +21,7 @@ from jaxtyping import Array, Complex, Float
 
 from insiren.forward import Parameters
 from insiren.model.crystal import to_inverse_angstrom
+from insiren.model.domains import domain_models
 from insiren.model.frame import drawn, require_turning_symmetry, turn
 from insiren.model.hamiltonian import Couplings, couplings
 from insiren.model.spec import Model
@@ -191,7 +192,7 @@ def amplitudes(
 
     Returns:
         w with axes (wavevector, branch, boson operator, Cartesian component). There is one
-        branch, or the three of a rotating frame, Q − k, Q and Q + k.
+        branch, or those of a rotating frame, at the wavevectors of `branch_wavevectors`.
     """
     waves = spin_waves(model)
     cell = waves.cell
@@ -201,31 +202,41 @@ def amplitudes(
         length = jnp.where(length2 > 0, jnp.sqrt(jnp.where(length2 > 0, length2, 1.0)), 0.0)  # a gradient at Q = 0 too
         phase = phase * form_factors(tuple(str(model.sites[n].ion) for n in cell.site), length)
     local = np.sqrt(cell.spin / 2 / cell.cells)[:, None] * waves.frames
-    turned = jnp.einsum("rab,hsb->rhsa", _branches(cell), np.stack([local, local.conj()]))
+    turned = jnp.einsum("rab,hsb->rhsa", branches(cell)[1], np.stack([local, local.conj()]))
     if g is not None:
         turned = jnp.einsum("sca,rhsa->rhsc", g[cell.site] / 2, turned)
     return jnp.einsum("qs,rhsa->qrhsa", phase, turned).reshape(len(hkl), turned.shape[0], -1, 3)
 
 
-def _branches(cell: MagneticCell) -> np.ndarray:
-    """Projectors of the rotating frame onto the branches Q − k, Q, Q + k, shape (r, 3, 3).
+def branches(cell: MagneticCell) -> tuple[Float[np.ndarray, "r 3"], Complex[np.ndarray, "r 3 3"]]:
+    """Branches of a rotating frame: by how much their wavevectors differ from Q, in r.l.u., and their projectors.
 
     With S(R) = Rot(2π k·R) S'(R) and Rot(φ) = nnᵀ + ½e^(iφ)(1 − nnᵀ − i n×) + c.c.,
-    the part e^(iφ) belongs to the wavevector Q + k of the rotating frame.
+    the part e^(iφ) belongs to the wavevector Q + k of the rotating frame. Displacements of H(Q) are lattice vectors,
+    so that it has the period of the reciprocal lattice: where 2k is one of its vectors, Q − k and Q + k are the same
+    boson, and where k is, Q too. Then their amplitudes add up, with what they have in common.
     """
     if cell.k is None or cell.axis is None:
-        return np.eye(3)[None]
+        return np.zeros((1, 3)), np.eye(3, dtype=complex)[None]
     x, y, z = cell.axis
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    along = np.outer(cell.axis, cell.axis)
+    along = np.outer(cell.axis, cell.axis) + 0j
     plus = (np.eye(3) - along - 1j * cross) / 2
-    return np.stack([plus.conj(), along, plus])
+    projectors = np.stack([plus.conj(), along, plus])
+    if _is_whole(cell.k):
+        return np.zeros((1, 3)), projectors.sum(0)[None]
+    if _is_whole(2 * cell.k):
+        return np.stack([0 * cell.k, cell.k]), np.stack([along, projectors[0] + projectors[2]])
+    return np.array([-1.0, 0.0, 1.0])[:, None] * cell.k, projectors
+
+
+def _is_whole(k: np.ndarray) -> bool:
+    return bool(np.array_equal(k, np.round(k)))  # `cell_of` has made k exact
 
 
 def branch_wavevectors(model: Model, hkl: Float[Array, "q 3"]) -> Float[Array, "q r 3"]:
-    """Where the magnons of each branch live, in r.l.u.: Q, or Q − k, Q and Q + k."""
-    k = spin_waves(model).cell.k
-    return hkl[:, None] if k is None else hkl[:, None] + np.array([-1.0, 0.0, 1.0])[:, None] * k
+    """Where the magnons of each branch live, in r.l.u.: Q, or those of a rotating frame, see `branches`."""
+    return hkl[:, None] + branches(spin_waves(model).cell)[0]
 
 
 @functools.lru_cache(maxsize=64)
@@ -278,6 +289,10 @@ def all_pairs(model: Model) -> bool:
 
 def closed_form(model: Model) -> bool:
     """Whether all magnons of a model are found without a diagonalisation, so that two threads may look for some."""
+    return all(_all_small(magnet) for magnet in domain_models(model))
+
+
+def _all_small(model: Model) -> bool:
     n = len(spin_waves(model).cell.site)
     return all(sum(b < n for b in block) <= 1 and len(block) <= 2 for block in blocks(model))
 

@@ -15,6 +15,7 @@ from insiren.forward import Parameters
 from insiren.model.hamiltonian import couplings
 from insiren.model.spec import Model
 from insiren.simulate.lswt import bond_exchange, hamiltonian, spin_waves, weights
+from insiren.simulate.twins import of_every_domain
 
 TORQUE = 1e-4  # relative to the largest local field; relaxed structures reach far below
 EIGENVALUE = -1e-9  # relative to the largest diagonal element; rounding stays far above
@@ -67,6 +68,7 @@ def is_stable(model: Model, params: Parameters) -> bool:
     return True
 
 
+@of_every_domain
 def require_stable(model: Model, params: Parameters, hkl: Float[Array, "q 3"] | None = None) -> None:
     """Refuses parameters for which the structure is not an energy minimum.
 
