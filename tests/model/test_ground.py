@@ -396,10 +396,10 @@ def test_other_minima_are_counted():
 @pytest.mark.parametrize(
     ("structure", "says"),
     [
-        ({"directions": "minimize"}, r"structure\.directions.*'minimise'"),
+        ({"directions": "minimize"}, r'structure\.directions: "minimize" is not allowed; .* or "minimise"'),
         ({"directions": [[0, 0, 1]], "seed": 1}, r"starts and seed belong to directions = \"minimise\""),
-        ({"starts": 0}, r"structure\.starts: .*greater than or equal to 1"),
-        ({"seed": -1}, r"structure\.seed: .*greater than or equal to 0"),
+        ({"starts": 0}, r"structure\.starts: 0 is not allowed; write a whole number from 1 on"),
+        ({"seed": -1}, r"structure\.seed: -1 is not allowed; write a whole number from 0 on"),
     ],
 )
 def test_a_bad_structure_table_is_explained(structure: dict[str, Any], says: str):

@@ -58,7 +58,7 @@ def _combinations(model: Model) -> _Combinations:
 
 def couplings(model: Model, params: Parameters) -> Couplings:
     """The couplings of a model for given parameters; traceable by JAX."""
-    found = _combinations(model)
+    found, params = _combinations(model), model.converted(params)
     matrix = found.anisotropy(params)
     anisotropy = (matrix + jnp.swapaxes(matrix, 1, 2)) / 2  # only this part acts
     given = model.field.B if model.field else (0.0, 0.0, 0.0)
@@ -68,4 +68,4 @@ def couplings(model: Model, params: Parameters) -> Couplings:
 
 def g_tensors(model: Model, params: Parameters) -> Float[Array, "s 3 3"]:
     """The g tensor of each crystal site; traceable by JAX."""
-    return _combinations(model).g(params)
+    return _combinations(model).g(model.converted(params))
