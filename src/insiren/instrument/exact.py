@@ -91,6 +91,7 @@ class Exact(Forward):
         Neighbouring wavevectors share a grid of nodes where they can; a powder gets as many
         orientations as its average needs to converge.
         """
+        energy_resolution(self.model)  # a model without one has bands, but no spectrum
         if points.Q_abs is not None:
             count = powder.enough(self, params, points, self._octant)
             return dataclasses.replace(self, orientations=count * self.refine**2)
@@ -126,24 +127,23 @@ class Exact(Forward):
         return True
 
     def describe(self) -> dict[str, Any]:
-        axes = self.model.instrument.q_axes
-        broadened = self.own_nodes > 1
+        model, broadened = self.model, self.own_nodes > 1
         return {
-            "model": self.model.name,
+            "model": model.name,
             "forward": "exact",
-            "digest": self.model.digest,
+            "digest": model.digest,
             "hamiltonian": CONVENTION,
-            "scattering": self.model.scattering.model_dump(),
+            "scattering": model.scattering.model_dump(),
             "quadrature": {
                 "rule": "even grid with patches of energy, shared by wavevectors where it can be"
                 if broadened
                 else "none",
                 "nodes_per_fwhm": GRID_NODES * self.refine if broadened else 0,
                 "own_nodes": self.own_nodes * self.refine if broadened else 1,
-                "axes": [list(a) for a in axes],
-                "integrate": [one.model_dump() for one in self.model.instrument.integrate],
+                "axes": [list(a) for a in model.instrument.q_axes],
+                "integrate": [one.model_dump() for one in model.instrument.integrate],
             },
-            "resolution": energy_resolution(self.model).source,
+            "resolution": None if model.instrument.resolution is None else energy_resolution(model).source,
         }
 
     def divergent(self, params: Parameters, points: Points) -> Bool[Array, " q"]:
@@ -390,7 +390,8 @@ def exact(model: Model, refine: int = 1) -> Exact:
         model: a magnet with its instrument.
         refine: factor on the nodes of the Q broadening, of bins and of powder averages, to see that they suffice.
     """
-    energy_resolution(model)  # a bad instrument or ion is an error now, not within a fit
+    if model.instrument.resolution is not None:
+        energy_resolution(model)  # a bad instrument or ion is an error now, not within a fit
     for site in model.sites if model.scattering.form_factor else ():
         coefficients(str(site.ion))
     return Exact(model, refine)
