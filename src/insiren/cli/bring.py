@@ -19,6 +19,7 @@ from insiren.cli.session import (
     number,
     numbers,
     read_all,
+    say,
     write_json,
 )
 
@@ -57,6 +58,7 @@ def models(
         raise UsageError("--set, --free-k and --starts belong to --minimise.")
     from insiren.model.crystal import inventory
     from insiren.model.spec import bundled, bundled_text, load_model
+    from insiren.simulate.remarks import all_remarks
     from insiren.surrogate.store import bundled_surrogates
 
     if example:
@@ -70,7 +72,7 @@ def models(
             "name": model.name, "summary": model.summary, "source": model.source,
             "parameters": [vars(p) for p in model.all_parameters],
             "surrogates": [s for s in bundled_surrogates() if s.removesuffix(".insiren") == model.name],
-            **(inventory(model) if name else {}),
+            **(inventory(model) | {"remarks": list(all_remarks(model))} if name else {}),
         })  # fmt: skip
     write_json({"models": content}, out)
     if str(out) == "-":
@@ -88,7 +90,7 @@ def models(
 
 
 def _print_inventory(entry: dict[str, Any]) -> None:
-    """Sites and bonds, one line each; in brackets what the symmetry of a bond allows."""
+    """Sites and bonds, one line each; in brackets what the symmetry of a bond allows; then the remarks."""
     for site in entry["sites"]:
         place = ", ".join(f"{x:.6g}" for x in site["position"])
         print(f"  site {site['site']:<5} {site['label']:<4} ({place})  S = {site['spin']:g}")
@@ -98,6 +100,8 @@ def _print_inventory(entry: dict[str, Any]) -> None:
         line = f"  bond {bond['bond']:<5} {bond['i']} → {bond['j']} ({offset})  {bond['count']} bond{plural}"
         allowed = f"  {bond['allowed']}; {bond['dm']}" if bond["allowed"] else ""
         print(f"{line} of {bond['length']:.4g} Å{allowed}")
+    for remark in entry["remarks"]:
+        print(f"note: {remark}")
 
 
 def simulate(
@@ -144,6 +148,7 @@ def simulate(
     values = numbers(set_, "--set")
     if bool(like) == (path is not None):
         raise UsageError("Say where to simulate: --like DATA or --path ROUTE, one of them.")
+    _say_remarks(source, values)
     with Timer() as timer:
         timer("read", 0.0)
         places = read_all(like) if like else [_route_points(source, path or "", omega)]
@@ -167,6 +172,16 @@ def simulate(
     )
     if str(json_) != "-":
         print(f"{out}: " + ", ".join(f"{s.name} ({' × '.join(map(str, s.shape))})" for s in spectra))
+
+
+def _say_remarks(source: Forward, values: dict[str, float]) -> None:
+    """What there is to know of the model, on standard error."""
+    from insiren.instrument.exact import Exact
+    from insiren.simulate.remarks import all_remarks
+
+    simulator = source.exact or source
+    for remark in all_remarks(simulator.model, values) if isinstance(simulator, Exact) else ():
+        say(f"note: {remark}")
 
 
 def _route_points(source: Forward, path: str, omega: str | None):

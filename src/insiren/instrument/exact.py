@@ -36,6 +36,7 @@ from insiren.simulate.chunks import in_chunks
 from insiren.simulate.formfactor import coefficients
 from insiren.simulate.intensity import magnons
 from insiren.simulate.lswt import after, closed_form
+from insiren.simulate.remarks import all_remarks
 from insiren.simulate.stability import require_stable
 
 GRID_NODES = 8  # in one FWHM; doubling them moves J of La2NiO4 by less than 0.001 meV
@@ -132,6 +133,7 @@ class Exact(Forward):
             "model": model.name,
             "forward": "exact",
             "digest": model.digest,
+            "remarks": list(all_remarks(model)),
             "hamiltonian": CONVENTION,
             "scattering": model.scattering.model_dump(),
             "quadrature": {

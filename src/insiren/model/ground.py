@@ -137,7 +137,7 @@ def minimise_energy(
         UnstableStructure: there is no coupling, or a torque remains; the text says what to do.
     """
     if starts < 1:
-        raise ModelError(f"starts = {starts}: a search needs at least one start.")
+        raise ModelError(f"starts = {starts}: a search needs at least one start (--starts).")
     cell = cell_of(model)
     with jax.ensure_compile_time_eval():  # a compiled function may ask for the structure while it is traced
         form = energy_form(model, complete(model.all_parameters, params or {}))
@@ -162,7 +162,9 @@ def _search(model: Model, form: EnergyForm, cell: Cell, free_k: bool) -> Search:
             "energy than another. Give a bond, an anisotropy or a field that is neither zero nor infinite."
         )
     if free_k and cell.k is None:
-        raise ModelError("free_k needs a rotating frame: give k and axis in [structure], and no supercell.")
+        raise ModelError(
+            "A free k (--free-k) needs a rotating frame: give k and axis in [structure], and no supercell."
+        )
     require_turning_symmetry(model, dataclasses.replace(cell, k=_GENERIC_K) if free_k else cell)
     reach = np.abs(form.shift).max(axis=0, initial=0.0) > 0
     form = listed_form(form, cell)
