@@ -302,8 +302,10 @@ class Model(Table):
 
     @functools.cached_property
     def text(self) -> str:
-        """The whole model as canonical JSON: what equality and the hash are made of."""
-        return self.model_dump_json()
+        """The whole model as canonical JSON, with the units that it leaves out: of this equality and the hash are made."""
+        units = {p.name: p.unit for p in self.all_parameters}
+        stated = {name: table.model_copy(update={"unit": units[name]}) for name, table in self.parameters.items()}
+        return self.model_copy(update={"parameters": stated}).model_dump_json()
 
     @property
     def digest(self) -> str:
