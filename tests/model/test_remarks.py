@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
 import numpy as np
@@ -139,7 +140,7 @@ TYPE_II = {"directions": [[1, 1, -2], [-1, -1, 2], [-1, -1, 2], [-1, -1, 2]], "k
 def test_a_cell_of_several_primitive_ones_is_told_the_vectors_of_one():
     (said,) = remarks(face_centred(**TYPE_II))
     assert "holds 4 primitive cells, 4 spins where 1 would do" in said and "4 to 16 times slower" in said
-    vectors = np.array(eval(said.partition("vectors = ")[2].partition(" in [crystal]")[0]))
+    vectors = np.array(json.loads(said.partition("vectors = ")[2].partition(" in [crystal]")[0]))
     assert abs(np.linalg.det(vectors)) == pytest.approx(4.177**3 / 4, rel=1e-4)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 4.177 / np.sqrt(2), rtol=1e-4)
 

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from insiren.forward import Forward
 
 
+_MOST_ENERGIES = 1_000_000  # of a simulation along a path
+
+
 def models(
     name: Annotated[
         str | None, typer.Argument(help="A bundled model or a TOML file, to see its parameters, sites and bonds.")
@@ -62,6 +65,8 @@ def models(
     from insiren.surrogate.store import bundled_surrogates
 
     if example:
+        if name not in (None, *bundled()):
+            raise UsageError(f"--example: no bundled model is called {name!r}. There are {', '.join(bundled())}.")
         print(bundled_text(name or "la2nio4"), end="")
         return
     chosen = [name] if name else bundled()
@@ -206,4 +211,6 @@ def _route_points(source: Forward, path: str, omega: str | None):
     low, high, step = (number(word, "--omega") for word in words)
     if not (step > 0 and high > low):
         raise UsageError(f"--omega {omega!r}: HI must lie above LO and STEP above 0.")
+    if (high - low) / step > _MOST_ENERGIES:
+        raise UsageError(f"--omega {omega!r}: {(high - low) / step:,.0f} energies are too many. Take a larger STEP.")
     return Points.table(hkl, np.arange(low, high + step / 2, step))

@@ -19,7 +19,7 @@ from insiren.instrument import powder
 from insiren.instrument.grid import RANGE, SharedGrid, shared_grid
 from insiren.instrument.integral import Integral, integral
 from insiren.instrument.kinematics import kf_over_ki
-from insiren.instrument.lineshape import omega_bose
+from insiren.instrument.lineshape import BOLTZMANN, omega_bose
 from insiren.instrument.profile import Profile, line_sum, profile, thermal_energy, view_sum
 from insiren.instrument.resolution import (
     Moved,
@@ -99,7 +99,7 @@ class Exact(Forward):
         if self.model.scattering.powder:
             raise ModelError(
                 f"{self.model.name} is a powder (scattering.powder), but the points are wavevectors of a crystal. Give "
-                "|Q|, or take powder out of the model."
+                "|Q| (--like with data of a powder), or take powder out of [scattering]."
             )
         if self.own_nodes == 1:
             return self
@@ -156,6 +156,7 @@ class Exact(Forward):
         return jnp.min(E, axis=1) < _ZERO_MODE * jnp.max(E)
 
     def check(self, params: Parameters) -> None:
+        _require_sense(self.model, params)
         require_stable(self.model, params)
 
     def spectrum(self, params: Parameters, points: Points) -> Float[Array, " d"]:
@@ -336,6 +337,21 @@ class Exact(Forward):
         except UnstableStructure as error:
             return error
         return super().explain(params, points)
+
+
+def _require_sense(model: Model, params: Parameters) -> None:
+    """Refuses widths, a temperature and a damping that are none."""
+    width, q_fwhm = (float(np.asarray(params[name])) for name in ("width", "q_fwhm"))
+    if not width > 0:
+        raise ModelError(
+            f"width = {width:g} is the factor on the energy resolution; it must be above 0 (1 as it stands)."
+        )
+    if not q_fwhm >= 0:
+        raise ModelError(f"q_fwhm = {q_fwhm:g} r.l.u. is the FWHM of the Q broadening; it must be 0 or more.")
+    kT, damping = (float(x) for x in (thermal_energy(model, params), profile(model, params, 0.0).damping))
+    if kT < 0 or damping < 0:
+        what, x = ("temperature", kT / BOLTZMANN) if kT < 0 else ("damping", damping)
+        raise ModelError(f"scattering.{what} is {x:g} at these values; it must be 0 or more. Change its parameters.")
 
 
 class _OnGrid(Forward):

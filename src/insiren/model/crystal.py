@@ -13,6 +13,8 @@ from insiren.errors import ModelError
 from insiren.model.allowed import AllowedForm
 from insiren.model.spec import Model
 
+_LONGEST = 1_000_000  # wavevectors of a route
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Lattice:
@@ -108,6 +110,8 @@ def route(model: Model, text: str, spacing: float = 0.01) -> tuple[np.ndarray, l
     pieces, marks, total = [corners[0][None]], [(0, words[0])], 0
     for word, start, end in zip(words[1:], corners[:-1], corners[1:], strict=True):
         steps = max(1, int(np.ceil(np.linalg.norm(end - start) / spacing)))
+        if total + steps > _LONGEST:
+            raise ModelError(f"The route {text!r} is too long: {total + steps:,} wavevectors, of {_LONGEST:,} at most.")
         pieces.append(start + (end - start) * np.arange(1, steps + 1)[:, None] / steps)
         total += steps
         marks.append((total, word))
@@ -119,6 +123,8 @@ def _point(model: Model, word: str) -> np.ndarray:
         return np.array(model.paths.points[word])
     try:
         h, k, l = (float(x) for x in word.split(","))
+        if not np.all(np.isfinite([h, k, l])):
+            raise ValueError
     except ValueError:
         known = ", ".join(model.paths.points) or "none"
         raise ModelError(f"{word!r} is neither h,k,l nor a named point of {model.name} ({known}).") from None

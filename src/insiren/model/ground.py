@@ -27,6 +27,7 @@ STARTS = 32
 TORQUE = 1e-8  # of the largest local field; simulations ask for 1e-4
 _SAME = 1e-8  # of the coupling a spin; energies closer than this are one minimum
 _ROUNDING = 1e-9  # of the coupling
+_LARGEST = 1e100  # meV; squares of larger numbers overflow
 _GENERIC_K = np.array([np.sqrt(2) - 1, np.sqrt(3) - 1, np.sqrt(5) - 2])  # turns like no special k
 
 Progress = Callable[[str, float], None]
@@ -156,10 +157,10 @@ def minimise_energy(
 
 def _search(model: Model, form: EnergyForm, cell: Cell, free_k: bool) -> Search:
     scale = max(float(np.max(np.abs(x), initial=0.0)) for x in (form.exchange, form.onsite, form.field))
-    if not 0 < scale < np.inf:
+    if not 0 < scale < _LARGEST:
         raise UnstableStructure(
             f"The largest coupling of {model.name} is {scale:g} meV at these values, so that no structure has a lower "
-            "energy than another. Give a bond, an anisotropy or a field that is neither zero nor infinite."
+            "energy than another. Give a bond, an anisotropy or a field that is neither zero nor beyond all measure."
         )
     if free_k and cell.k is None:
         raise ModelError(

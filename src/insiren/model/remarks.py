@@ -22,6 +22,7 @@ _ONE_LENGTH = 1e-3  # Å; rounding of positions stays below, lengths further apa
 _PARALLEL = 1e-6  # sine of an angle
 _MOVED = 0.1  # of the way to a bound: so far a parameter is moved to see whether the spins would follow
 _TURNS = 1e-4  # of the largest local field: more than this is refused as a torque
+_LARGEST = 1e100  # meV; squares of larger numbers overflow
 _WORTH = 6  # spins of a magnetic cell, those of each branch counted; smaller cells are quick anyway
 
 
@@ -53,6 +54,9 @@ def how_to_relax(model: Model, params: Parameters) -> str:
 @functools.lru_cache(maxsize=64)
 def _remarks(model: Model, values: tuple[tuple[str, float], ...]) -> tuple[str, ...]:
     found = [*_merged_lengths(model), *_unrelated_bonds(model), *_one_kitaev_axis(model), *_half_spins(model)]
+    with np.errstate(all="ignore"):
+        if not all(np.all(np.abs(x) < _LARGEST) for x in couplings(model, dict(values), np)):
+            return tuple(found)  # a simulation says that there is no finite answer
     found += _strong_anisotropy(model, dict(values))
     try:
         cell = magnetic_cell(model)

@@ -41,6 +41,7 @@ from insiren.model.units import UNITS_OF, Use
 _FRACTIONS = 1e-6  # of the sum of domain fractions: rounding of thirds typed by hand
 MINIMISE = "minimise"  # in place of directions: those of the lowest energy
 _COMMENSURATE = 1e-6  # revolutions; 0.333333 counts as a third
+_MOST_SPINS = 2000  # of a magnetic cell; H(Q) of so many takes a quarter of a gigabyte a wavevector
 _DRAWS = 2  # of all parameters; one already shows what a default of 0 hides
 
 
@@ -175,10 +176,16 @@ class Model(Table):
                 raise ValueError(f"bond.{number} joins site {bond.i} with itself; an on-site term is an [[anisotropy]]")
 
     def _check_directions(self) -> None:
+        crystal = len(self.sites)
+        magnetic = crystal * round(abs(np.linalg.det(self.structure.cell)))
+        if magnetic > _MOST_SPINS:
+            raise ValueError(
+                f"structure.supercell makes a magnetic cell of {magnetic:,} spins; at most {_MOST_SPINS:,} can be "
+                "computed, so write a smaller one, or describe the order by k and axis"
+            )
         if self.structure.directions == MINIMISE:
             return
-        given, crystal = len(self.structure.directions), len(self.sites)
-        magnetic = crystal * round(abs(np.linalg.det(self.structure.cell)))
+        given = len(self.structure.directions)
         wanted = crystal if self.structure.k is not None else magnetic
         if given != wanted:
             raise ValueError(f"structure.directions has {given} entries; this structure needs {wanted}, one a site")
@@ -302,7 +309,7 @@ class Model(Table):
 
     @functools.cached_property
     def text(self) -> str:
-        """The whole model as canonical JSON, with the units that it leaves out: of this equality and the hash are made."""
+        """The whole model as canonical JSON, units left out filled in: of this equality and the hash are made."""
         units = {p.name: p.unit for p in self.all_parameters}
         stated = {name: table.model_copy(update={"unit": units[name]}) for name, table in self.parameters.items()}
         return self.model_copy(update={"parameters": stated}).model_dump_json()

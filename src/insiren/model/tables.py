@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import gemmi
 import numpy as np
@@ -12,7 +12,8 @@ from insiren.model.units import spelt
 
 Number = float | str  # a number, or an expression of parameter names
 Vector = tuple[float, float, float]
-Cells = tuple[int, int, int]
+_Far = Annotated[int, Field(ge=-1_000_000, le=1_000_000)]  # cells; more is a slip, and would overflow
+Cells = tuple[_Far, _Far, _Far]
 Matrix = tuple[tuple[Number, Number, Number], tuple[Number, Number, Number], tuple[Number, Number, Number]]
 
 NUMBER = 'a number, a parameter or an expression such as "J1/2" in quotes'
@@ -98,7 +99,7 @@ class SiteTable(Table):
     resolved: ClassVar[tuple[str, ...]] = ("atom",)
 
     position: Vector = Field(description="three fractional coordinates, such as [0, 0.5, 0.25]")
-    spin: float = Field(gt=0, description="a spin quantum number above 0, such as 0.5 or 2")
+    spin: float = Field(gt=0, le=1e6, description="a spin quantum number above 0, such as 0.5 or 2")
     g: float | Matrix = Field(default=2.0, description="a number, or three rows of three numbers or expressions")
     label: str = Field(default="", description='a text in quotes, such as "Ni1"')
     ion: str | None = Field(

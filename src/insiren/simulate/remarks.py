@@ -53,5 +53,7 @@ def _top(model: Model, params: Parameters) -> float:
     n = len(spin_waves(model).cell.spin)
     hkl = np.random.default_rng(0).uniform(size=(_WAVEVECTORS, 3))
     H = np.asarray(hamiltonian(model, weights(model, params), hkl))
+    if not np.all(np.isfinite(H)):
+        return np.nan
     E = np.linalg.eigvals(np.repeat([1.0, -1.0], n)[:, None] * H)
     return model.scattering.Zc * float(np.max(E.real)) if np.max(np.abs(E.imag)) < 1e-3 * np.max(np.abs(E)) else np.nan
