@@ -25,6 +25,7 @@ from insiren.cli.session import (
 
 if TYPE_CHECKING:
     from insiren.forward import Forward
+    from insiren.model.spec import Model
 
 
 _MOST_ENERGIES = 1_000_000  # of a simulation along a path
@@ -59,9 +60,7 @@ def models(
         return
     if set_ or free_k or starts:
         raise UsageError("--set, --free-k and --starts belong to --minimise.")
-    from insiren.model.crystal import inventory
     from insiren.model.spec import bundled, bundled_text, load_model
-    from insiren.simulate.remarks import all_remarks
     from insiren.surrogate.store import bundled_surrogates
 
     if example:
@@ -77,7 +76,7 @@ def models(
             "name": model.name, "summary": model.summary, "source": model.source,
             "parameters": [vars(p) for p in model.all_parameters],
             "surrogates": [s for s in bundled_surrogates() if s.removesuffix(".insiren") == model.name],
-            **(inventory(model) | {"remarks": list(all_remarks(model))} if name else {}),
+            **(_inside(model) if name else {}),
         })  # fmt: skip
     write_json({"models": content}, out)
     if str(out) == "-":
@@ -92,6 +91,14 @@ def models(
             _print_inventory(entry)
         for surrogate in entry["surrogates"]:
             print(f"{'':<16} surrogate: {surrogate}")
+
+
+def _inside(model: Model) -> dict[str, Any]:
+    """Sites, bonds and remarks of one model."""
+    from insiren.model.crystal import inventory
+    from insiren.simulate.remarks import all_remarks
+
+    return inventory(model) | {"remarks": list(all_remarks(model))}
 
 
 def _print_inventory(entry: dict[str, Any]) -> None:

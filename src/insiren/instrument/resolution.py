@@ -83,7 +83,7 @@ def energy_resolution(model: Model) -> EnergyResolution:
         )
     if len(found.coefficients) > 1 and found.Ei is None:
         raise ModelError(
-            "instrument.resolution: a width that is a polynomial in the energy needs the incident energy, above which "
+            "instrument.Ei: a width that is a polynomial in the energy needs the incident energy, above which "
             "it stays as it is: write Ei = 30.0, say, in [instrument]."
         )
     reach = np.linspace(0, found.Ei or 0, 101)
