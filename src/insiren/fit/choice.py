@@ -14,7 +14,7 @@ from jaxtyping import Array
 
 from insiren.errors import FitError
 from insiren.forward import Forward, Parameter
-from insiren.model.parameters import evaluate, names
+from insiren.model.parameters import BUILT_IN, evaluate, names
 from insiren.model.units import ENERGIES
 
 
@@ -214,6 +214,8 @@ def _bounded(parameter: Parameter, bounds: tuple[float, float] | None) -> Parame
         raise FitError(
             f"The bounds of {parameter.name} are {low:g} and {high:g}; both must be finite, the first the lower."
         )
+    if low < 0 and parameter.name.partition("[")[0] in (p.name for p in BUILT_IN):
+        raise FitError(f"{parameter.name} is a width, so that its lower bound cannot be {low:g}; give 0 or more.")
     return dataclasses.replace(
         parameter, min=float(low), max=float(high), value=float(np.clip(parameter.value, low, high))
     )

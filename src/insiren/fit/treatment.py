@@ -188,8 +188,8 @@ def _without_divergent(
         used = one.used & ~pixels
         if not used.any():
             raise FitError(
-                f"The intensity diverges at every wavevector of {one.name}: give a Q broadening (--fix q_fwhm=0.05, say, "
-                "or --free q_fwhm)."
+                f"The intensity diverges at every wavevector of {one.name}: give a Q broadening (--fix q_fwhm=0.05, "
+                "say, or --free q_fwhm)."
             )
         masked = one.n_masked + int(pixels.sum())
         kept.append(dataclasses.replace(one, used=used, n_masked=masked, sigma=np.where(used, one.sigma, 1.0)))

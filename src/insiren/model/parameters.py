@@ -184,7 +184,7 @@ def declared(tables: Mapping[str, ParameterTable], places: Sequence[Place]) -> t
     used = [(place.use, names(place.expression)) for place in places]
     units = {p.name: p.unit for p in BUILT_IN}
     for name in tables:
-        uses = [use for use, found in used if name in found] or ["energy"]
+        uses: list[Use] = [use for use, found in used if name in found] or ["energy"]
         units.setdefault(name, default["energy" if "energy" in uses else uses[0]])
     found = tuple(
         Parameter(name, p.value, p.min, p.max, units[name] if p.unit is None else p.unit, p.free, p.label or name)

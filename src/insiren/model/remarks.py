@@ -85,7 +85,9 @@ def _merged_lengths(model: Model) -> list[str]:
 def _unrelated_bonds(model: Model) -> list[str]:
     """Shells whose bonds no operation of the space group relates."""
     images, found = model.site_images.images, []
-    for number, bonds in _shells(model) if images is not None else ():
+    if images is None:
+        return []
+    for number, bonds in _shells(model):
         kinds = bond_kinds(images, bonds)
         if len(kinds) > 1:
             listed = "; ".join(f"{count} as {describe(ends)}" for ends, count in kinds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 
+import jax.numpy as jnp
 import numpy as np
 
 from insiren.errors import ModelError
@@ -51,7 +52,7 @@ def _hot(model: Model, values: tuple[tuple[str, float], ...]) -> tuple[str, ...]
 def _top(model: Model, params: Parameters) -> float:
     """The highest energy of the magnons in meV, Z_c included; NaN where the structure is unstable."""
     n = len(spin_waves(model).cell.spin)
-    hkl = np.random.default_rng(0).uniform(size=(_WAVEVECTORS, 3))
+    hkl = jnp.asarray(np.random.default_rng(0).uniform(size=(_WAVEVECTORS, 3)))
     H = np.asarray(hamiltonian(model, weights(model, params), hkl))
     if not np.all(np.isfinite(H)):
         return np.nan
