@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -188,3 +189,26 @@ def test_there_is_nothing_to_remark_on_a_bundled_model(name: str):
 def test_the_diamond_lattice_in_its_cubic_cell_is_four_times_its_primitive_cell():
     (said,) = all_remarks(load_model("diamond"))
     assert "holds 4 primitive cells, 8 spins where 2 would do" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("nio", "holds 4 primitive cells, 4 spins where 1 would do"),
+        ("cri3", "holds 3 primitive cells, 6 spins where 2 would do"),
+        (
+            "fei2",
+            'feels it reduced by 1 − 1/(2S) = 0.5: to use a published D, or to fit one that compares, write "0.5*D"',
+        ),
+        ("yb2ti2o7", "The spins would turn with J1, J2, J3, J4, gxy, gz, B, but stay as found"),
+        ("half", "(Sᶻ)² = 1/4 is a constant"),
+        ("kitaev-without-frame", "write frame = "),
+        ("near-shells", "1 of 5.4000 Å, 1 of 5.4080 Å"),
+    ],
+)
+def test_files_that_were_taken_without_a_word_are_remarked_on(shared: Path, name: str, says: str):
+    assert sum(says in one for one in remarks(load_model(shared / "cases" / f"{name}.toml"))) == 1
+
+
+def test_the_primitive_cell_leaves_nothing_to_remark_on(shared: Path):
+    assert all_remarks(load_model(shared / "cases" / "nio_prim.toml")) == ()

@@ -243,3 +243,21 @@ def test_a_spectrum_needs_a_resolution_and_a_model_does_not():
         ModelError, match=r"(?s)square has no energy resolution.*\[instrument\]\nEi = .*\nresolution = \{"
     ):
         energy_resolution(model)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "says"),
+    [
+        (
+            "structure",
+            {"directions": "minimise", "supercell": [20, 20, 20]},
+            r"magnetic cell of 8,000 spins; at most 2,000",
+        ),
+        ("bond/0/offset", [10**23, 0, 0], r"bond\.0\.offset: .* is not allowed; write three whole numbers of cells"),
+        ("site/0/spin", 1e300, r"site\.0\.spin: 1e\+300 is not allowed"),
+        ("crystal", {"a": 4, "b": 4, "c": 4, "alpha": 10, "beta": 150}, r"crystal: the lattice has no volume"),
+    ],
+)
+def test_what_no_machine_can_compute_is_refused_when_the_file_is_read(path: str, value: Any, says: str):
+    with pytest.raises(ModelError, match=says):
+        Model.from_dict(changed(path, value))

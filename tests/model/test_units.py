@@ -127,3 +127,9 @@ def test_the_unit_is_part_of_what_a_model_is():
     assert Model.from_dict(chain_in("K")) != Model.from_dict(chain_in("µeV"))
     one = Model.from_dict(chain_in("ueV"))
     assert Model.from_dict(one.model_dump(exclude_none=True)) == one
+
+
+def test_a_width_has_no_negative_bound():
+    parameters = Model.from_dict(chain_in(None)).all_parameters
+    with pytest.raises(FitError, match=r"width is a width, so that its lower bound cannot be -1"):
+        choose(parameters, free=["width"], bounds={"width": (-1.0, 2.0)})
