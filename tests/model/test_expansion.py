@@ -404,7 +404,7 @@ ANISOTROPIC = [["J", 0, 0], [0, "J", 0], [0, 0, "K"]]
         (FIRST | {"tolerance": 1, "exchange": 1}, r"bond\.0: between and tolerance belong to shell or distance"),
         ({"shell": 1, "symmetry": False, "exchange": 1}, r"bond\.0: symmetry belongs to a bond given by i, j and"),
         ({"i": 0, "j": 0, "exchange": 1}, r"bond\.0: i, j and offset come together"),
-        (FIRST, r"bond\.0: give exchange, dm or kitaev"),
+        (FIRST, r"bond\.0: give exchange = \"J\", say, or dm or kitaev"),
         (FIRST | {"dm": ["Q", 0, 0]}, r"bond\.0\.dm: 'Q' uses 'Q', which is not among"),
         (FIRST | {"kitaev": {"K": "Q", "axis": "x"}}, r"bond\.0\.kitaev\.K: 'Q' uses 'Q', which is not among"),
         (FIRST | {"kitaev": {"K": 1, "axis": "w"}}, r"bond\.0\.kitaev\.axis"),

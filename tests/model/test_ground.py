@@ -363,7 +363,9 @@ def test_directions_stay_at_the_models_own_values_when_a_fit_moves_too_far():
     more = single_ion(0, 0, "D") | {"parameters": {"D": systems.parameter(0.3), "B": systems.parameter(20.0)}}
     one = model([(0, 0, [1, 0, 0], 1.0)], {"supercell": [2, 1, 1]}, field={"B": [0, 0, "B"]}, **more)
     require_stable(one, complete(one.all_parameters, {}))
-    with pytest.raises(UnstableStructure, match=r"torque of .* at B = 25, D = 0\.3: .*Relax them with `minimise_ener"):
+    with pytest.raises(
+        UnstableStructure, match=r"torque of .* at B = 25, D = 0\.3: .*`insiren models FILE --minimise --set B=25`"
+    ):
         require_stable(one, complete(one.all_parameters, {"B": 25.0}))
     found = minimise_energy(one, {"B": 25.0})
     np.testing.assert_allclose(found.directions[:, 2], 2 * systems.MU_B * 25 / (4 + 0.6), rtol=1e-9)
@@ -403,10 +405,10 @@ def test_other_minima_are_counted():
 @pytest.mark.parametrize(
     ("structure", "says"),
     [
-        ({"directions": "minimize"}, r"structure\.directions.*'minimise'"),
+        ({"directions": "minimize"}, r'structure\.directions: "minimize" is not allowed; .* or "minimise"'),
         ({"directions": [[0, 0, 1]], "seed": 1}, r"starts and seed belong to directions = \"minimise\""),
-        ({"starts": 0}, r"structure\.starts: .*greater than or equal to 1"),
-        ({"seed": -1}, r"structure\.seed: .*greater than or equal to 0"),
+        ({"starts": 0}, r"structure\.starts: 0 is not allowed; write a whole number from 1 on"),
+        ({"seed": -1}, r"structure\.seed: -1 is not allowed; write a whole number from 0 on"),
     ],
 )
 def test_a_bad_structure_table_is_explained(structure: dict[str, Any], says: str):
@@ -417,7 +419,7 @@ def test_a_bad_structure_table_is_explained(structure: dict[str, Any], says: str
 def test_a_search_that_cannot_be_made_is_refused():
     with pytest.raises(ModelError, match=r"starts = 0: a search needs at least one start"):
         minimise_energy(j1_j2_chain(-1.0, 0.0, {}), starts=0)
-    with pytest.raises(ModelError, match=r"free_k needs a rotating frame: give k and axis"):
+    with pytest.raises(ModelError, match=r"--free-k\) needs a rotating frame: give k and axis"):
         minimise_energy(j1_j2_chain(-1.0, 0.0, {"supercell": [2, 1, 1]}), free_k=True)
     with pytest.raises(UnstableStructure, match=r"The largest coupling of model is 0 meV"):
         minimise_energy(j1_j2_chain(0.0, 0.0, {}))

@@ -72,3 +72,11 @@ def test_anything_but_arithmetic_is_refused(attack: str):
 )
 def test_a_parameter_needs_a_name_that_an_expression_can_hold(text: str, usable: bool):
     assert is_name(text) is usable
+
+
+def test_a_function_of_numbers_is_a_number_while_something_else_is_traced():
+    def traced(x: jax.Array) -> jax.Array:
+        assert not isinstance(evaluate("-sqrt(J*J)", {"J": 2.0}), jax.Array)
+        return x * evaluate("exp(D)", {"D": 0.0}) * evaluate("sqrt(x)", {"x": x})
+
+    assert float(jax.jit(traced)(4.0)) == 8.0

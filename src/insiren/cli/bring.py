@@ -19,11 +19,16 @@ from insiren.cli.session import (
     number,
     numbers,
     read_all,
+    say,
     write_json,
 )
 
 if TYPE_CHECKING:
     from insiren.forward import Forward
+    from insiren.model.spec import Model
+
+
+_MOST_ENERGIES = 1_000_000  # of a simulation along a path
 
 
 def models(
@@ -56,12 +61,13 @@ def models(
     if set_ or free_k or starts:
         raise UsageError("--set, --free-k and --starts belong to --minimise.")
     from insiren.forward import complete
-    from insiren.model.crystal import inventory
     from insiren.model.order import other_order, spins
     from insiren.model.spec import bundled, bundled_text, load_model
     from insiren.surrogate.store import bundled_surrogates
 
     if example:
+        if name not in (None, *bundled()):
+            raise UsageError(f"--example: no bundled model is called {name!r}. There are {', '.join(bundled())}.")
         print(bundled_text(name or "la2nio4"), end="")
         return
     chosen = [name] if name else bundled()
@@ -72,7 +78,7 @@ def models(
             "name": model.name, "summary": model.summary, "source": model.source,
             "parameters": [vars(p) for p in model.all_parameters],
             "surrogates": [s for s in bundled_surrogates() if s.removesuffix(".insiren") == model.name],
-            **(inventory(model) if name else {}),
+            **(_inside(model) if name else {}),
             "spins": spins(model) if name else [],
             "order": other_order(model, complete(model.all_parameters, {})) if name else "",
         })  # fmt: skip
@@ -92,8 +98,16 @@ def models(
             print(f"{'':<16} surrogate: {surrogate}")
 
 
+def _inside(model: Model) -> dict[str, Any]:
+    """Sites, bonds and remarks of one model."""
+    from insiren.model.crystal import inventory
+    from insiren.simulate.remarks import all_remarks
+
+    return inventory(model) | {"remarks": list(all_remarks(model))}
+
+
 def _print_inventory(entry: dict[str, Any]) -> None:
-    """Sites and bonds, one line each; in brackets what the symmetry of a bond allows."""
+    """Sites and bonds, one line each; in brackets what the symmetry of a bond allows; then the remarks."""
     for site in entry["sites"]:
         place = ", ".join(f"{x:.6g}" for x in site["position"])
         print(f"  site {site['site']:<5} {site['label']:<4} ({place})  S = {site['spin']:g}")
@@ -103,6 +117,8 @@ def _print_inventory(entry: dict[str, Any]) -> None:
         line = f"  bond {bond['bond']:<5} {bond['i']} → {bond['j']} ({offset})  {bond['count']} bond{plural}"
         allowed = f"  {bond['allowed']}; {bond['dm']}" if bond["allowed"] else ""
         print(f"{line} of {bond['length']:.4g} Å{allowed}")
+    for remark in entry["remarks"]:
+        print(f"note: {remark}")
 
 
 def _print_spins(entry: dict[str, Any]) -> None:
@@ -161,6 +177,7 @@ def simulate(
     values = numbers(set_, "--set")
     if bool(like) == (path is not None):
         raise UsageError("Say where to simulate: --like DATA or --path ROUTE, one of them.")
+    _say_remarks(source, values)
     with Timer() as timer:
         timer("read", 0.0)
         places = read_all(like) if like else [_route_points(source, path or "", omega)]
@@ -186,6 +203,16 @@ def simulate(
         print(f"{out}: " + ", ".join(f"{s.name} ({' × '.join(map(str, s.shape))})" for s in spectra))
 
 
+def _say_remarks(source: Forward, values: dict[str, float]) -> None:
+    """What there is to know of the model, on standard error."""
+    from insiren.instrument.exact import Exact
+    from insiren.simulate.remarks import all_remarks
+
+    simulator = source.exact or source
+    for remark in all_remarks(simulator.model, values) if isinstance(simulator, Exact) else ():
+        say(f"note: {remark}")
+
+
 def _route_points(source: Forward, path: str, omega: str | None):
     import numpy as np
 
@@ -208,4 +235,6 @@ def _route_points(source: Forward, path: str, omega: str | None):
     low, high, step = (number(word, "--omega") for word in words)
     if not (step > 0 and high > low):
         raise UsageError(f"--omega {omega!r}: HI must lie above LO and STEP above 0.")
+    if (high - low) / step > _MOST_ENERGIES:
+        raise UsageError(f"--omega {omega!r}: {(high - low) / step:,.0f} energies are too many. Take a larger STEP.")
     return Points.table(hkl, np.arange(low, high + step / 2, step))

@@ -316,11 +316,11 @@ def measured(data: sc.DataArray, sigma_floor: float | None = None, sigma_max: fl
     _refuse(data, used & ~(np.isfinite(variances) & (variances >= 0)), "a variance that is NaN, infinite or negative")
     sigma = np.sqrt(np.where(used, variances, 1.0))
     if not sigma_floor:
-        remedy = "Give sigma_floor, or mask them"
+        remedy = "Give a least σ (--sigma-floor), or mask them"
         _refuse(data, used & (sigma == 0), "σ = 0, which would give infinite weight", remedy)
     used = used & (sigma <= sigma_max)
     if not used.any():
-        raise DataError(f"{data.name}: every pixel has σ above sigma_max = {sigma_max:g}. Raise sigma_max.")
+        raise DataError(f"{data.name}: every pixel has σ above sigma_max = {sigma_max:g}. Raise it (--sigma-max).")
     points = points_of(data)
     distinct, row = np.unique(_finite(data, "energy_transfer"), return_inverse=True)
     counts, norm = _counted(data, used)

@@ -13,7 +13,8 @@ from jaxtyping import Array
 
 from insiren.errors import FitError
 from insiren.forward import Forward, Parameter, on_device
-from insiren.model.parameters import evaluate, names
+from insiren.model.parameters import BUILT_IN, evaluate, names
+from insiren.model.units import ENERGIES
 
 
 class Names(NamedTuple):
@@ -147,6 +148,7 @@ def choose(
     tied = {name.partition("[")[0] for name in ties}
     if chained := [n for e in ties.values() for n in names(e) if n in tied]:
         raise FitError(f"A tie may not use a tied parameter ({', '.join(chained)}); write it out.")
+    _refuse_mixed_units(parameters, ties)
     chosen = [p for p in parameters if (p.free or p.name in wished) and p.name not in fixed and p.name not in ties]
     if not chosen:
         raise FitError("No parameter is free, so there is nothing to fit; free one with --free NAME.")
@@ -164,6 +166,19 @@ def _known(wanted: Sequence[str], known: Sequence[str]) -> None:
             close = difflib.get_close_matches(name.lower(), alike, n=1)
             hint = f" Did you mean {alike[close[0]]!r}?" if close else ""
             raise FitError(f"No parameter is called {name!r}.{hint} There are {', '.join(known)}.")
+
+
+def _refuse_mixed_units(parameters: Sequence[Parameter], ties: Mapping[str, str]) -> None:
+    """Refuses a tie between energies of different units, since it is of numbers as they are quoted."""
+    units = {p.name.partition("[")[0]: p.unit for p in parameters}
+    for name, expression in ties.items():
+        own = units[name.partition("[")[0]]
+        for other in sorted(names(expression)):
+            if {own, units[other]} <= set(ENERGIES) and own != units[other]:
+                raise FitError(
+                    f"{name} is in {own} and cannot be {expression!r} with {other} in {units[other]}: a tie is between "
+                    "numbers as they are quoted. Give both the same unit in [parameters]."
+                )
 
 
 def _numbered(parameter: Parameter, sets: int) -> list[Parameter]:
@@ -198,6 +213,8 @@ def _bounded(parameter: Parameter, bounds: tuple[float, float] | None) -> Parame
         raise FitError(
             f"The bounds of {parameter.name} are {low:g} and {high:g}; both must be finite, the first the lower."
         )
+    if low < 0 and parameter.name.partition("[")[0] in (p.name for p in BUILT_IN):
+        raise FitError(f"{parameter.name} is a width, so that its lower bound cannot be {low:g}; give 0 or more.")
     return dataclasses.replace(
         parameter, min=float(low), max=float(high), value=float(np.clip(parameter.value, low, high))
     )

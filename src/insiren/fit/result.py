@@ -133,7 +133,7 @@ class Fit:
 
     def remarks(self) -> list[str]:
         """What the user should know before quoting the numbers."""
-        said = list(self.warnings)
+        said = [*self.warnings, *self.description.get("remarks", ())]
         for p, edge in zip(self.parameters, self.at_bound, strict=True):
             if edge:
                 said.append(self._at_edge(p))

@@ -187,7 +187,10 @@ def _without_divergent(
         pixels = dark[np.asarray(one.points.index)] & one.used
         used = one.used & ~pixels
         if not used.any():
-            raise FitError(f"The intensity diverges at every wavevector of {one.name}; free or fix a q_fwhm above 0.")
+            raise FitError(
+                f"The intensity diverges at every wavevector of {one.name}: give a Q broadening (--fix q_fwhm=0.05, "
+                "say, or --free q_fwhm)."
+            )
         masked = one.n_masked + int(pixels.sum())
         kept.append(dataclasses.replace(one, used=used, n_masked=masked, sigma=np.where(used, one.sigma, 1.0)))
         dropped, columns = dropped + int(pixels.sum()), columns + int(dark.sum())

@@ -19,7 +19,7 @@ from insiren.instrument import powder
 from insiren.instrument.grid import RANGE, SharedGrid, shared_grid
 from insiren.instrument.integral import Integral, integral
 from insiren.instrument.kinematics import kf_over_ki
-from insiren.instrument.lineshape import omega_bose
+from insiren.instrument.lineshape import BOLTZMANN, omega_bose
 from insiren.instrument.profile import Profile, line_sum, profile, thermal_energy, view_sum
 from insiren.instrument.resolution import (
     Moved,
@@ -36,6 +36,7 @@ from insiren.simulate.chunks import in_chunks
 from insiren.simulate.formfactor import coefficients
 from insiren.simulate.intensity import magnons
 from insiren.simulate.lswt import after, closed_form
+from insiren.simulate.remarks import all_remarks
 from insiren.simulate.stability import require_stable
 
 GRID_NODES = 8  # in one FWHM; doubling them moves J of La2NiO4 by less than 0.001 meV
@@ -91,13 +92,14 @@ class Exact(Forward):
         Neighbouring wavevectors share a grid of nodes where they can; a powder gets as many
         orientations as its average needs to converge.
         """
+        energy_resolution(self.model)  # a model without one has bands, but no spectrum
         if points.Q_abs is not None:
             count = powder.enough(self, params, points, self._octant)
             return dataclasses.replace(self, orientations=count * self.refine**2)
         if self.model.scattering.powder:
             raise ModelError(
                 f"{self.model.name} is a powder (scattering.powder), but the points are wavevectors of a crystal. Give "
-                "|Q|, or take powder out of the model."
+                "|Q| (--like with data of a powder), or take powder out of [scattering]."
             )
         if self.own_nodes == 1:
             return self
@@ -126,24 +128,24 @@ class Exact(Forward):
         return True
 
     def describe(self) -> dict[str, Any]:
-        axes = self.model.instrument.q_axes
-        broadened = self.own_nodes > 1
+        model, broadened = self.model, self.own_nodes > 1
         return {
-            "model": self.model.name,
+            "model": model.name,
             "forward": "exact",
-            "digest": self.model.digest,
+            "digest": model.digest,
+            "remarks": list(all_remarks(model)),
             "hamiltonian": CONVENTION,
-            "scattering": self.model.scattering.model_dump(),
+            "scattering": model.scattering.model_dump(),
             "quadrature": {
                 "rule": "even grid with patches of energy, shared by wavevectors where it can be"
                 if broadened
                 else "none",
                 "nodes_per_fwhm": GRID_NODES * self.refine if broadened else 0,
                 "own_nodes": self.own_nodes * self.refine if broadened else 1,
-                "axes": [list(a) for a in axes],
-                "integrate": [one.model_dump() for one in self.model.instrument.integrate],
+                "axes": [list(a) for a in model.instrument.q_axes],
+                "integrate": [one.model_dump() for one in model.instrument.integrate],
             },
-            "resolution": energy_resolution(self.model).source,
+            "resolution": None if model.instrument.resolution is None else energy_resolution(model).source,
         }
 
     def divergent(self, params: Parameters, points: Points) -> Bool[Array, " q"]:
@@ -154,6 +156,7 @@ class Exact(Forward):
         return jnp.min(E, axis=1) < _ZERO_MODE * jnp.max(E)
 
     def check(self, params: Parameters) -> None:
+        _require_sense(self.model, params)
         require_stable(self.model, params)
 
     def spectrum(self, params: Parameters, points: Points) -> Float[Array, " d"]:
@@ -336,6 +339,21 @@ class Exact(Forward):
         return super().explain(params, points)
 
 
+def _require_sense(model: Model, params: Parameters) -> None:
+    """Refuses widths, a temperature and a damping that are none."""
+    width, q_fwhm = (float(np.asarray(params[name])) for name in ("width", "q_fwhm"))
+    if not width > 0:
+        raise ModelError(
+            f"width = {width:g} is the factor on the energy resolution; it must be above 0 (1 as it stands)."
+        )
+    if not q_fwhm >= 0:
+        raise ModelError(f"q_fwhm = {q_fwhm:g} r.l.u. is the FWHM of the Q broadening; it must be 0 or more.")
+    kT, damping = (float(x) for x in (thermal_energy(model, params), profile(model, params, 0.0).damping))
+    if kT < 0 or damping < 0:
+        what, x = ("temperature", kT / BOLTZMANN) if kT < 0 else ("damping", damping)
+        raise ModelError(f"scattering.{what} is {x:g} at these values; it must be 0 or more. Change its parameters.")
+
+
 class _OnGrid(Forward):
     """An exact Forward with the nodes of its Q broadening planned for one set of points."""
 
@@ -390,7 +408,8 @@ def exact(model: Model, refine: int = 1) -> Exact:
         model: a magnet with its instrument.
         refine: factor on the nodes of the Q broadening, of bins and of powder averages, to see that they suffice.
     """
-    energy_resolution(model)  # a bad instrument or ion is an error now, not within a fit
+    if model.instrument.resolution is not None:
+        energy_resolution(model)  # a bad instrument or ion is an error now, not within a fit
     for site in model.sites if model.scattering.form_factor else ():
         coefficients(str(site.ion))
     return Exact(model, refine)

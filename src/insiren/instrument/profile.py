@@ -60,7 +60,8 @@ class Profile(eqx.Module):
 def profile(model: Model, params: Parameters, omega_bin: float, bare: bool = False) -> Profile:
     """The shape of lines that a model asks for, averaged over energy bins of this width in meV; see `Profile.bare`."""
     scattering = model.scattering
-    damping = jnp.asarray(0.0 if scattering.damping is None else evaluate(scattering.damping, params), float)
+    given = 0.0 if scattering.damping is None else evaluate(scattering.damping, model.converted(params))
+    damping = jnp.asarray(given, float)
     line = "gaussian" if scattering.damping is None else scattering.line
     return Profile(line, omega_bin, damping, thermal_energy(model, params), bare)
 
@@ -68,7 +69,8 @@ def profile(model: Model, params: Parameters, omega_bin: float, bare: bool = Fal
 def thermal_energy(model: Model, params: Parameters) -> Float[Array, ""]:
     """kT of a model in meV; 0 where it states no temperature."""
     given = model.scattering.temperature
-    return jnp.asarray(0.0 if given is None else BOLTZMANN * evaluate(given, params), float)
+    temperature = 0.0 if given is None else evaluate(given, model.converted(params, "temperature"))
+    return jnp.asarray(BOLTZMANN * temperature, float)
 
 
 def line_sum(

@@ -58,9 +58,14 @@ def energy_resolution(model: Model) -> EnergyResolution:
     """The energy resolution that a model's `[instrument]` asks for.
 
     Raises:
-        ModelError: no instrument has that name, or the width is not positive up to Ei.
+        ModelError: none is given, no instrument has that name, or the width is not positive up to Ei.
     """
     asked = model.instrument.resolution
+    if asked is None:
+        raise ModelError(
+            f"{model.name} has no energy resolution, without which the lines of a spectrum have no width. Write into "
+            "its file, with your numbers in meV:\n[instrument]\nEi = 30.0\nresolution = { constant = 0.5 }"
+        )
     if isinstance(asked, str):
         if asked not in instruments():
             close = difflib.get_close_matches(asked, instruments(), n=1)
@@ -77,7 +82,10 @@ def energy_resolution(model: Model) -> EnergyResolution:
             tuple(float(c) for c in coefficients if c is not None), model.instrument.Ei, "model file"
         )
     if len(found.coefficients) > 1 and found.Ei is None:
-        raise ModelError("instrument.Ei: a width that is a polynomial needs Ei in meV, above which it stays as it is.")
+        raise ModelError(
+            "instrument.Ei: a width that is a polynomial in the energy needs the incident energy, above which "
+            "it stays as it is: write Ei = 30.0, say, in [instrument]."
+        )
     reach = np.linspace(0, found.Ei or 0, 101)
     if np.min(np.polyval(found.coefficients[::-1], reach)) <= 0:
         raise ModelError("instrument.resolution: the FWHM is not positive everywhere between 0 and Ei.")

@@ -13,6 +13,8 @@ from insiren.errors import ModelError
 from insiren.model.allowed import AllowedForm
 from insiren.model.spec import Model
 
+_LONGEST = 1_000_000  # wavevectors of a route
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Lattice:
@@ -31,8 +33,6 @@ class Lattice:
 def lattice(model: Model) -> Lattice:
     """The crystal lattice of a model."""
     vectors = model.crystal.lattice_vectors
-    if abs(np.linalg.det(vectors)) < 1e-6:  # Å³; no crystal is so small, so the angles contradict each other
-        raise ModelError(f"The lattice of {model.name} has no volume; check its angles or vectors.")
     return Lattice(vectors, 2 * np.pi * np.linalg.inv(vectors).T)
 
 
@@ -110,6 +110,8 @@ def route(model: Model, text: str, spacing: float = 0.01) -> tuple[np.ndarray, l
     pieces, marks, total = [corners[0][None]], [(0, words[0])], 0
     for word, start, end in zip(words[1:], corners[:-1], corners[1:], strict=True):
         steps = max(1, int(np.ceil(np.linalg.norm(end - start) / spacing)))
+        if total + steps > _LONGEST:
+            raise ModelError(f"The route {text!r} is too long: {total + steps:,} wavevectors, of {_LONGEST:,} at most.")
         pieces.append(start + (end - start) * np.arange(1, steps + 1)[:, None] / steps)
         total += steps
         marks.append((total, word))
@@ -121,6 +123,8 @@ def _point(model: Model, word: str) -> np.ndarray:
         return np.array(model.paths.points[word])
     try:
         h, k, l = (float(x) for x in word.split(","))
+        if not np.all(np.isfinite([h, k, l])):
+            raise ValueError
     except ValueError:
         known = ", ".join(model.paths.points) or "none"
         raise ModelError(f"{word!r} is neither h,k,l nor a named point of {model.name} ({known}).") from None

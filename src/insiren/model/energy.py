@@ -38,9 +38,9 @@ class EnergyForm(NamedTuple):
     cells: int
 
 
-def energy_form(model: Model, params: Parameters) -> EnergyForm:
-    """The couplings of a model for every parameter by name; traceable by JAX."""
-    cell, terms = cell_of(model), couplings(model, params)
+def energy_form(model: Model, params: Parameters, xp: Any = jnp) -> EnergyForm:
+    """The couplings of a model for every parameter by name; traceable by JAX, or at once by xp = NumPy."""
+    cell, terms = cell_of(model), couplings(model, params, xp)
     start, end, which = (np.array([bond[n] for bond in cell.bonds], int) for n in (0, 1, 3))
     S = cell.spin
     return EnergyForm(

@@ -215,17 +215,23 @@ def _bonds_of(
 
 def _refuse_mixed_shell(images: Images, shell: Shell, what: str) -> None:
     """A matrix on a shell needs all its bonds to be equivalent."""
-    left, kinds = {canonical(ends) for ends in shell.bonds}, []
-    for ends in shell.bonds:
-        if canonical(ends) in left:
-            same = {canonical(image) for image, _ in bond_orbit(images, ends)}
-            kinds.append(f"{describe(ends)} with {len(same)} bonds")
-            left -= same
+    kinds = [f"{describe(ends)} with {count} bonds" for ends, count in bond_kinds(images, shell.bonds)]
     if len(kinds) > 1:
         raise ModelError(
             f"{what}: the bonds of {shell.length:.4g} Å are of {len(kinds)} kinds that no symmetry relates "
             f"({'; '.join(kinds)}), so one matrix cannot stand for all. Name one bond of each kind by i, j and offset."
         )
+
+
+def bond_kinds(images: Images, bonds: Sequence[Ends]) -> list[tuple[Ends, int]]:
+    """One bond of each kind that the symmetry tells apart, and how many there are of it."""
+    left, kinds = {canonical(ends) for ends in bonds}, []
+    for ends in bonds:
+        if canonical(ends) in left:
+            same = {canonical(image) for image, _ in bond_orbit(images, ends)}
+            kinds.append((ends, len(same)))
+            left -= same
+    return kinds
 
 
 def _is_isotropic(matrix: np.ndarray) -> bool:

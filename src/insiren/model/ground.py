@@ -28,6 +28,7 @@ TORQUE = 1e-8  # of the largest local field; simulations ask for 1e-4
 _SAME = 1e-8  # of the coupling a spin; energies closer than this are one minimum
 _ROUNDING = 1e-9  # of the coupling
 _NEAR_HALF = 1e-3  # r.l.u.; how far the end of a search may lie from where it should, at a quartic minimum
+_LARGEST = 1e100  # meV; squares of larger numbers overflow
 _GENERIC_K = np.array([np.sqrt(2) - 1, np.sqrt(3) - 1, np.sqrt(5) - 2])  # turns like no special k
 
 Progress = Callable[[str, float], None]
@@ -139,7 +140,7 @@ def minimise_energy(
         UnstableStructure: there is no coupling, or a torque remains; the text says what to do.
     """
     if starts < 1:
-        raise ModelError(f"starts = {starts}: a search needs at least one start.")
+        raise ModelError(f"starts = {starts}: a search needs at least one start (--starts).")
     cell = cell_of(model)
     with jax.ensure_compile_time_eval():  # a compiled function may ask for the structure while it is traced
         form = energy_form(model, complete(model.all_parameters, params or {}))
@@ -158,13 +159,15 @@ def minimise_energy(
 
 def _search(model: Model, form: EnergyForm, cell: Cell, free_k: bool) -> Search:
     scale = max(float(np.max(np.abs(x), initial=0.0)) for x in (form.exchange, form.onsite, form.field))
-    if not 0 < scale < np.inf:
+    if not 0 < scale < _LARGEST:
         raise UnstableStructure(
             f"The largest coupling of {model.name} is {scale:g} meV at these values, so that no structure has a lower "
-            "energy than another. Give a bond, an anisotropy or a field that is neither zero nor infinite."
+            "energy than another. Give a bond, an anisotropy or a field that is neither zero nor beyond all measure."
         )
     if free_k and cell.k is None:
-        raise ModelError("free_k needs a rotating frame: give k and axis in [structure], and no supercell.")
+        raise ModelError(
+            "A free k (--free-k) needs a rotating frame: give k and axis in [structure], and no supercell."
+        )
     require_turning_symmetry(model, dataclasses.replace(cell, k=_GENERIC_K) if free_k else cell)
     reach = np.abs(form.shift).max(axis=0, initial=0.0) > 0
     form = listed_form(form, cell)

@@ -10,7 +10,7 @@ each bond twice (½ Σ_ij) has the same J; one that writes −2 Σ_bonds J Sᵢ�
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -56,16 +56,16 @@ def _combinations(model: Model) -> _Combinations:
     )
 
 
-def couplings(model: Model, params: Parameters) -> Couplings:
-    """The couplings of a model for given parameters; traceable by JAX."""
-    found = _combinations(model)
-    matrix = found.anisotropy(params)
-    anisotropy = (matrix + jnp.swapaxes(matrix, 1, 2)) / 2  # only this part acts
+def couplings(model: Model, params: Parameters, xp: Any = jnp) -> Couplings:
+    """The couplings of a model for given parameters; traceable by JAX, or at once by xp = NumPy."""
+    found, params = _combinations(model), model.converted(params)
+    matrix = found.anisotropy(params, xp)
+    anisotropy = (matrix + xp.swapaxes(matrix, 1, 2)) / 2  # only this part acts
     given = model.field.B if model.field else (0.0, 0.0, 0.0)
-    B = jnp.stack([jnp.asarray(evaluate(x, params), float) for x in given])
-    return Couplings(found.exchange(params), anisotropy, MU_B * jnp.einsum("sba,b->sa", found.g(params), B))
+    B = xp.stack([xp.asarray(evaluate(x, params), float) for x in given])
+    return Couplings(found.exchange(params, xp), anisotropy, MU_B * xp.einsum("sba,b->sa", found.g(params, xp), B))
 
 
-def g_tensors(model: Model, params: Parameters) -> Float[Array, "s 3 3"]:
-    """The g tensor of each crystal site; traceable by JAX."""
-    return _combinations(model).g(params)
+def g_tensors(model: Model, params: Parameters, xp: Any = jnp) -> Float[Array, "s 3 3"]:
+    """The g tensor of each crystal site; traceable by JAX, or at once by xp = NumPy."""
+    return _combinations(model).g(model.converted(params), xp)

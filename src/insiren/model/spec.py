@@ -18,43 +18,52 @@ from insiren.errors import ModelError
 from insiren.forward import Parameter
 from insiren.model.cif import resolve_cif
 from insiren.model.expansion import Bond, Site, Sites, check_g, expand_anisotropy, expand_bonds, expand_sites
-from insiren.model.parameters import evaluate, is_name, names
-from insiren.model.settings import DomainTable, InstrumentTable, IntegrateTable, ResolutionTable, ScatteringTable
+from insiren.model.explain import explained, not_toml
+from insiren.model.parameters import Place, check_names, check_units, declared, evaluate, names, scales
+from insiren.model.settings import InstrumentTable, ScatteringTable
 from insiren.model.tables import (
+    NUMBER,
+    THREE,
     AnisotropyTable,
     BondTable,
     Cells,
     CrystalTable,
-    KitaevTable,
     Matrix,
     Number,
+    ParameterTable,
     SiteTable,
     Table,
     Vector,
 )
 from insiren.model.terms import Terms
+from insiren.model.units import UNITS_OF, Use
 
 _FRACTIONS = 1e-6  # of the sum of domain fractions: rounding of thirds typed by hand
 MINIMISE = "minimise"  # in place of directions: those of the lowest energy
 _COMMENSURATE = 1e-6  # revolutions; 0.333333 counts as a third
+_MOST_SPINS = 2000  # of a magnetic cell; H(Q) of so many takes a quarter of a gigabyte a wavevector
 _DRAWS = 2  # of all parameters; one already shows what a default of 0 hides
 
 
 class FieldTable(Table):
     """`[field]`: B in T, Cartesian."""
 
-    B: tuple[Number, Number, Number]
+    B: tuple[Number, Number, Number] = Field(description=f"three components in T along x, y and z, each {NUMBER}")
 
 
 class StructureTable(Table):
     """`[structure]`: spin directions, Cartesian, or "minimise"; a supercell; one wavevector k with its axis."""
 
-    directions: tuple[Vector, ...] | Literal["minimise"]
-    starts: int | None = Field(default=None, ge=1)  # of the minimisation
-    seed: int | None = Field(default=None, ge=0)
-    k: Vector | None = None
-    axis: Vector | None = None
-    supercell: tuple[int, int, int] | tuple[Cells, Cells, Cells] | None = None
+    directions: tuple[Vector, ...] | Literal["minimise"] = Field(
+        description='a list with one vector for each spin, such as [[0, 0, 1], [0, 0, -1]], or "minimise"'
+    )
+    starts: int | None = Field(default=None, ge=1, description="a whole number from 1 on")  # of the minimisation
+    seed: int | None = Field(default=None, ge=0, description="a whole number from 0 on")
+    k: Vector | None = Field(default=None, description="three numbers in r.l.u., such as [0.5, 0.5, 0]")
+    axis: Vector | None = Field(default=None, description=THREE)
+    supercell: tuple[int, int, int] | tuple[Cells, Cells, Cells] | None = Field(
+        default=None, description="three whole numbers such as [2, 1, 1], or three rows of three whole numbers"
+    )
 
     @model_validator(mode="after")
     def _complete(self) -> StructureTable:
@@ -85,30 +94,11 @@ class StructureTable(Table):
         return np.diag(given) if given.ndim == 1 else given
 
 
-class ParameterTable(Table):
-    """`[parameters]`: NAME = {value, min, max, unit, free, label}."""
-
-    value: float
-    min: float
-    max: float
-    unit: str = "meV"
-    free: bool = True
-    label: str = ""
-
-    @model_validator(mode="after")
-    def _ordered(self) -> ParameterTable:
-        if not self.min < self.max:
-            raise ValueError(f"min = {self.min} must lie below max = {self.max}")
-        if not self.min <= self.value <= self.max:
-            raise ValueError(f"value = {self.value} lies outside {self.min} … {self.max}")
-        return self
-
-
 class Path_(Table):
     """`[paths]`: named points in r.l.u. and the routes through them."""
 
-    points: dict[str, Vector] = Field(default={})
-    routes: dict[str, str] = Field(default={})
+    points: dict[str, Vector] = Field(default={}, description="three numbers in r.l.u., such as [0.5, 0, 0]")
+    routes: dict[str, str] = Field(default={}, description='names of points with blanks between, such as "G X M"')
 
 
 class Model(Table):
@@ -117,19 +107,31 @@ class Model(Table):
     Built from a TOML file by `load_model`, or from a dict with the TOML's own keys.
     """
 
-    name: str = "model"
-    summary: str = ""
-    source: str = ""
-    crystal: CrystalTable
-    site: tuple[SiteTable, ...] = Field(min_length=1)
-    bond: tuple[BondTable, ...] = ()
-    anisotropy: tuple[AnisotropyTable, ...] = ()
-    field: FieldTable | None = None
-    structure: StructureTable
-    parameters: dict[str, ParameterTable] = Field(default={})
-    scattering: ScatteringTable = ScatteringTable()
-    instrument: InstrumentTable
-    paths: Path_ = Path_()
+    name: str = Field(default="model", description="a text in quotes")
+    summary: str = Field(default="", description="a text in quotes")
+    source: str = Field(default="", description="a text in quotes")
+    crystal: CrystalTable = Field(description="a table [crystal] with a, b and c in Å, or with cif")
+    site: tuple[SiteTable, ...] = Field(
+        min_length=1, description="one or more tables [[site]], in double brackets, each with a position and a spin"
+    )
+    bond: tuple[BondTable, ...] = Field(
+        default=(), description="tables [[bond]], in double brackets, each with i, j, offset and exchange"
+    )
+    anisotropy: tuple[AnisotropyTable, ...] = Field(
+        default=(), description="tables [[anisotropy]], in double brackets, each with a site and a matrix"
+    )
+    field: FieldTable | None = Field(default=None, description="a table [field] with B = [Bx, By, Bz] in T")
+    structure: StructureTable = Field(description='a table [structure], with directions = "minimise" for example')
+    parameters: dict[str, ParameterTable] = Field(
+        default={}, description="a table of the form NAME = { value = 1.0, min = 0.0, max = 2.0 }"
+    )
+    scattering: ScatteringTable = Field(
+        default=ScatteringTable(), description='a table [scattering], with correlation = "perp" for example'
+    )
+    instrument: InstrumentTable = Field(
+        default=InstrumentTable(), description="a table [instrument], with resolution = { constant = 0.5 } for example"
+    )
+    paths: Path_ = Field(default=Path_(), description="tables [paths.points] and [paths.routes]")
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], *, origin: str = "The model", folder: str | Path = ".") -> Model:
@@ -143,10 +145,11 @@ class Model(Table):
         Raises:
             ModelError: names each bad key and the remedy.
         """
+        whole = resolve_cif(content, Path(folder))
         try:
-            return cls.model_validate(resolve_cif(content, Path(folder)))
+            return cls.model_validate(whole)
         except ValidationError as error:
-            lines = "\n".join(f"  {_explain(item)}" for item in error.errors())
+            lines = "\n".join(f"  {line}" for line in explained(error, cls, whole))
             raise ModelError(f"{origin} is not valid:\n{lines}") from None
 
     @model_validator(mode="after")
@@ -173,22 +176,28 @@ class Model(Table):
                 raise ValueError(f"bond.{number} joins site {bond.i} with itself; an on-site term is an [[anisotropy]]")
 
     def _check_directions(self) -> None:
+        crystal = len(self.sites)
+        magnetic = crystal * round(abs(np.linalg.det(self.structure.cell)))
+        if magnetic > _MOST_SPINS:
+            raise ValueError(
+                f"structure.supercell makes a magnetic cell of {magnetic:,} spins; at most {_MOST_SPINS:,} can be "
+                "computed, so write a smaller one, or describe the order by k and axis"
+            )
         if self.structure.directions == MINIMISE:
             return
-        given, crystal = len(self.structure.directions), len(self.sites)
-        magnetic = crystal * round(abs(np.linalg.det(self.structure.cell)))
+        given = len(self.structure.directions)
         wanted = crystal if self.structure.k is not None else magnetic
         if given != wanted:
             raise ValueError(f"structure.directions has {given} entries; this structure needs {wanted}, one a site")
 
     def _check_names(self) -> None:
-        for name in self.parameters:
-            if not is_name(name):
-                raise ValueError(f"parameters.{name}: a name has letters, digits and _, and is no function or constant")
-        values = {p.name: p.value for p in self.all_parameters}
-        for where, expression in self._expressions() + self._scattering_expressions():
+        places = self._places + self._scattering_places
+        check_names(self.parameters, places)
+        check_units(self.parameters, places)
+        own = {p.name: p.value for p in self.all_parameters if p.name in self.parameters}
+        for where, use, expression in places:
             try:
-                value = evaluate(expression, values)
+                value = evaluate(expression, self.converted(own, use))
             except ModelError as error:
                 raise ValueError(f"{where}: {error}") from None
             if not np.isrealobj(value) or not np.isfinite(value):
@@ -203,33 +212,40 @@ class Model(Table):
                 f'scattering.form_factor needs the ion of every site; give site.{bare[0]} ion = "Ni2", say'
             )
         if scattering.kf_over_ki and self.instrument.Ei is None:
-            raise ValueError("scattering.kf_over_ki needs instrument.Ei in meV")
-        for key in ("temperature", "damping"):
-            if (given := getattr(scattering, key)) is not None and evaluate(given, values) < 0:
-                raise ValueError(f"scattering.{key} is negative at the values in [parameters]")
+            raise ValueError("scattering.kf_over_ki needs the incident energy: write Ei = 30.0, say, in [instrument]")
+        for where, use, given in self._scattering_places:
+            if (value := float(evaluate(given, self.converted(values, use)))) < 0:
+                raise ValueError(f"{where} is {value:g} at the values in [parameters]; it must not be negative")
         if scattering.domains:
             total = float(sum(evaluate(d.fraction, values) for d in scattering.domains))
             if abs(total - 1) > _FRACTIONS:
                 raise ValueError(f"the fractions of scattering.domains sum to {total:.6g}; they must sum to 1")
 
-    def _expressions(self) -> list[tuple[str, Number]]:
-        found: list[tuple[str, Number]] = []
+    @functools.cached_property
+    def _places(self) -> list[Place]:
+        """Every number and expression of the Hamiltonian."""
+        found: list[Place] = []
         for number, site in enumerate(self.site):
-            found += [(f"site.{number}.g", x) for x in _entries(site.g)]
+            found += [Place(f"site.{number}.g", "number", x) for x in _entries(site.g)]
         for number, bond in enumerate(self.bond):
-            found += [(f"bond.{number}.exchange", x) for x in _entries(bond.exchange)]
-            found += [(f"bond.{number}.dm", x) for x in bond.dm or ()]
-            if bond.kitaev is not None:
-                found += [(f"bond.{number}.kitaev.{x}", getattr(bond.kitaev, x)) for x in ("K", "Gamma", "Gammap")]
+            found += [Place(f"bond.{number}.exchange", "energy", x) for x in _entries(bond.exchange)]
+            found += [Place(f"bond.{number}.dm", "energy", x) for x in bond.dm or ()]
+            for x in ("K", "Gamma", "Gammap") if bond.kitaev is not None else ():
+                found.append(Place(f"bond.{number}.kitaev.{x}", "energy", getattr(bond.kitaev, x)))
         for number, term in enumerate(self.anisotropy):
-            found += [(f"anisotropy.{number}.matrix", x) for x in _entries(term.matrix)]
-        found += [("field.B", x) for x in (self.field.B if self.field else ())]
-        return found
+            found += [Place(f"anisotropy.{number}.matrix", "energy", x) for x in _entries(term.matrix)]
+        return found + [Place("field.B", "field", x) for x in (self.field.B if self.field else ())]
 
-    def _scattering_expressions(self) -> list[tuple[str, Number]]:
-        given = {"scattering.temperature": self.scattering.temperature, "scattering.damping": self.scattering.damping}
-        found = [(where, x) for where, x in given.items() if x is not None]
-        return found + [(f"scattering.domains.{n}.fraction", d.fraction) for n, d in enumerate(self.scattering.domains)]
+    @property
+    def _scattering_places(self) -> list[Place]:
+        scattering = self.scattering
+        fractions = [domain.fraction for domain in scattering.domains]
+        found = [Place(f"scattering.domains.{n}.fraction", "number", x) for n, x in enumerate(fractions)]
+        if scattering.temperature is not None:
+            found.append(Place("scattering.temperature", "temperature", scattering.temperature))
+        if scattering.damping is not None:
+            found.append(Place("scattering.damping", "energy", scattering.damping))
+        return found
 
     @functools.cached_property
     def site_images(self) -> Sites:
@@ -251,40 +267,52 @@ class Model(Table):
         """(site, terms, rotation) of every single-ion term of the crystal cell."""
         return tuple(expand_anisotropy(self.site_images, self.anisotropy, self._trials()))
 
-    def _trials(self) -> list[dict[str, float]]:
-        """Values at which the form of a matrix is looked at: the model's, and some drawn from the box.
+    def _trials(self) -> list[Mapping[str, Any]]:
+        """Values at which the form of a matrix is looked at, in meV: the model's, and some drawn from the box.
 
         Drawn ones at which an expression has no value do not count.
         """
-        rng, found = np.random.default_rng(0), [{p.name: p.value for p in self.all_parameters}]
+        rng, found = np.random.default_rng(0), [self.converted({p.name: p.value for p in self.all_parameters})]
         for _ in range(_DRAWS):
             drawn = {p.name: float(rng.uniform(p.min, p.max)) for p in self.all_parameters}
             try:
-                numbers = [evaluate(x, drawn) for _, x in self._expressions()]
+                numbers = [evaluate(x, self.converted(drawn, use)) for _, use, x in self._places]
             except ModelError:
                 continue
             if all(np.isrealobj(x) and np.isfinite(x) for x in numbers):
-                found.append(drawn)
+                found.append(self.converted(drawn))
         return found
 
     @functools.cached_property
     def all_parameters(self) -> tuple[Parameter, ...]:
-        """The parameters of the file, then the instrument's `width` and `q_fwhm` unless declared."""
-        declared = tuple(
-            Parameter(name, p.value, p.min, p.max, p.unit, p.free, p.label or name)
-            for name, p in self.parameters.items()
-        )
-        return declared + tuple(p for p in _INSTRUMENT_PARAMETERS if p.name not in self.parameters)
+        """The parameters of the file in their units, then the instrument's `width` and `q_fwhm` unless declared."""
+        return declared(self.parameters, self._places + self._scattering_places)
+
+    @functools.cached_property
+    def _scales(self) -> dict[Use, dict[str, float]]:
+        return {use: scales(self.all_parameters, use) for use in UNITS_OF}
+
+    def converted(self, params: Mapping[str, Any], use: Use = "energy") -> Mapping[str, Any]:
+        """Values by name as expressions take them: energies in meV, whatever unit the file gives them.
+
+        Args:
+            params: values in the units of `all_parameters`; JAX follows them.
+            use: what the expressions are; in a "temperature" K stays K.
+        """
+        factors = self._scales[use]
+        return params if not factors else {n: x * factors[n] if n in factors else x for n, x in params.items()}
 
     @functools.cached_property
     def used_names(self) -> frozenset[str]:
         """The parameters on which the Hamiltonian depends."""
-        return frozenset().union(*(names(x) for _, x in self._expressions()))
+        return frozenset().union(*(names(place.expression) for place in self._places))
 
     @functools.cached_property
     def text(self) -> str:
-        """The whole model as canonical JSON: what equality and the hash are made of."""
-        return self.model_dump_json()
+        """The whole model as canonical JSON, units left out filled in: of this equality and the hash are made."""
+        units = {p.name: p.unit for p in self.all_parameters}
+        stated = {name: table.model_copy(update={"unit": units[name]}) for name, table in self.parameters.items()}
+        return self.model_copy(update={"parameters": stated}).model_dump_json()
 
     @property
     def digest(self) -> str:
@@ -298,50 +326,10 @@ class Model(Table):
         return isinstance(other, Model) and self.text == other.text
 
 
-_INSTRUMENT_PARAMETERS = (
-    Parameter("width", 1.0, 0.3, 3.0, "", False, "width"),
-    Parameter("q_fwhm", 0.0, 0.0, 0.2, "r.l.u.", False, r"q_{\mathrm{fwhm}}"),
-)
-
-
 def _entries(value: Number | Matrix | None) -> list[Number]:
     if value is None:
         return []
     return [x for row in value for x in row] if isinstance(value, tuple) else [value]
-
-
-def _explain(item: Any) -> str:
-    """One line of a validation error: the key, what is wrong, what to do."""
-    key = ".".join(str(part) for part in item["loc"]) or "file"
-    message = item["msg"].removeprefix("Value error, ")
-    if item["type"] == "extra_forbidden":
-        table: Any = Model
-        for part in item["loc"][:-1]:
-            table = _TABLES.get(part, table) if isinstance(part, str) else table
-        close = difflib.get_close_matches(str(item["loc"][-1]), (*table.model_fields, *table.resolved), n=1)
-        known = ", ".join((*table.model_fields, *table.resolved))
-        return f"{key}: unknown key" + (f"; did you mean {close[0]!r}?" if close else "") + f" Known here: {known}."
-    if item["type"] == "missing":
-        return f"{key}: this key is needed and missing."
-    return f"{key}: {message} (got {str(item['input'])[:60]})." if key != "file" else f"{message.rstrip('.')}."
-
-
-_TABLES: dict[str, type[Table]] = {
-    "crystal": CrystalTable,
-    "site": SiteTable,
-    "bond": BondTable,
-    "kitaev": KitaevTable,
-    "anisotropy": AnisotropyTable,
-    "field": FieldTable,
-    "structure": StructureTable,
-    "parameters": ParameterTable,
-    "scattering": ScatteringTable,
-    "instrument": InstrumentTable,
-    "resolution": ResolutionTable,
-    "domains": DomainTable,
-    "integrate": IntegrateTable,
-    "paths": Path_,
-}
 
 
 def bundled() -> list[str]:
@@ -373,7 +361,7 @@ def load_model(name: str | Path) -> Model:
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ModelError(f"{origin} is not valid TOML: {error}.") from None
+        raise ModelError(f"{origin} {not_toml(error, text)}") from None
     return Model.from_dict({"name": path.stem, **content}, origin=origin, folder=path.parent)
 
 
@@ -381,4 +369,7 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path} cannot be read as a model file: {error}.") from None
+        why = error.strerror or str(error) if isinstance(error, OSError) else "it is not text in UTF-8"
+        raise ModelError(
+            f"{path} cannot be read as a model file: {why}. `insiren models --example` prints one to start from."
+        ) from None

@@ -50,6 +50,6 @@ def _minimised(model: Model) -> np.ndarray:
             f"structure.directions: the energy of {model.name} has no unique minimum: {ways} of turning spins "
             f"against each other would leave its {found.energy:.6g} meV per crystal cell as they are, so that the "
             "magnons would depend on chance. Add the coupling that decides, or list the directions "
-            "(`minimise_energy` gives one of the choices)."
+            "(`insiren models FILE --minimise` prints one of the choices)."
         )
     return found.directions

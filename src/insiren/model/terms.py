@@ -71,10 +71,10 @@ class Combination(NamedTuple):
     coefficients: tuple[Number, ...]
     basis: np.ndarray
 
-    def __call__(self, params: Mapping[str, Any]) -> Float[Array, "n 3 3"]:
-        """The matrices for given parameters; traceable by JAX."""
-        values = jnp.stack([jnp.asarray(evaluate(x, params), float) for x in self.coefficients])
-        return jnp.tensordot(values, self.basis, 1)
+    def __call__(self, params: Mapping[str, Any], xp: Any = jnp) -> Float[Array, "n 3 3"]:
+        """The matrices for given parameters; traceable by JAX, or at once by xp = NumPy."""
+        values = xp.stack([xp.asarray(evaluate(x, params), float) for x in self.coefficients])
+        return xp.tensordot(values, self.basis, 1)
 
 
 def combination(count: int, items: Sequence[tuple[int, Terms, np.ndarray]]) -> Combination:

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 from insiren.errors import ModelError, UnstableStructure
 from insiren.forward import Parameters
 from insiren.model.hamiltonian import couplings
+from insiren.model.remarks import how_to_relax
 from insiren.model.spec import Model
 from insiren.simulate.lswt import bond_exchange, hamiltonian, spin_waves, weights
 from insiren.simulate.twins import of_every_domain
@@ -89,7 +90,7 @@ def require_stable(model: Model, params: Parameters, hkl: Float[Array, "q 3"] | 
         raise UnstableStructure(
             f"There is a torque of {float(twist[site]):.3g} meV on spin {site} of the magnetic cell (largest local "
             f"field {float(field):.3g} meV){at}: the directions in [structure] are not an energy minimum. "
-            "Relax them with `minimise_energy`."
+            f"{how_to_relax(model, params)}"
         )
     grid = zone_grid(model)
     points = grid if hkl is None else np.concatenate([grid, np.asarray(hkl)])
@@ -103,6 +104,6 @@ def require_stable(model: Model, params: Parameters, hkl: Float[Array, "q 3"] | 
         raise UnstableStructure(
             f"H(Q) has the eigenvalue {low[worst]:.3g} meV at Q = ({h:g}, {k:g}, {l:g}) r.l.u. "
             f"({bad} of {len(points)} wavevectors){at}: the spins are not at an energy minimum. "
-            "Relax them with `minimise_energy`, in a larger supercell or with a free k if it leads here again, or "
-            "narrow the bounds."
+            f"{how_to_relax(model, params)} If it leads here again, take a larger supercell, or a free k "
+            "(--free-k); or narrow the bounds."
         )

@@ -72,7 +72,7 @@ def load_surrogate(path: str | Path) -> Surrogate:
         guide = int(facts.get("guide_nodes", 0))
         net = _network(tensors, guided=guide > 0)
         written, refine = facts["model"], int(facts["refine"])
-        model = None if written is None else Model.from_dict(written, origin=f"The model in {path}")
+        model = None if written is None else Model.from_dict(_stated(written), origin=f"The model in {path}")
         domain, scale = _domain(facts["domain"]), float(facts["scale"])
         _check_domain(path, domain, scale, model, guide)
         simulator = None if model is None else Exact(model, refine)
@@ -151,6 +151,13 @@ def _domain(facts: dict[str, Any]) -> Domain:
     written = facts.get("region")
     region = None if written is None else Region(_tuples(written["pieces"]), float(written["around"]))
     return Domain(inputs=tuple(Parameter(**p) for p in facts["inputs"]), region=region, **plain)
+
+
+def _stated(model: dict[str, Any]) -> dict[str, Any]:
+    """A stored model without "meV", which older versions wrote for parameters of any use where no unit was given."""
+    tables = model.get("parameters", {})
+    plain = {n: {k: x for k, x in one.items() if (k, x) != ("unit", "meV")} for n, one in tables.items()}
+    return {**model, "parameters": plain}
 
 
 def _tuples(value: Any) -> Any:
