@@ -12,7 +12,8 @@ from insiren.data.spectrum import Measured
 from insiren.fit.choice import Choice
 from insiren.fit.identify import identify
 from insiren.fit.mistakes import shifts_of_mistakes
-from insiren.fit.objective import deviance, nuisance, profile
+from insiren.fit.misfit import deviance
+from insiren.fit.objective import nuisance, profile
 from insiren.fit.polish import Polished, polished
 from insiren.fit.problem import Problem
 from insiren.fit.result import Fit, Map

@@ -15,11 +15,10 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import scipp as sc
 
-from insiren.data.spectrum import Measured
 from insiren.errors import FitError, UnstableStructure
 from insiren.fit.answer import answer_at
 from insiren.fit.marquardt import descend
-from insiren.fit.objective import deviance, profile
+from insiren.fit.misfit import misfit
 from insiren.fit.optimise import FINELY, Posed, Wanted, pose, refine, settle
 from insiren.fit.problem import Problem
 from insiren.fit.result import Fit
@@ -236,15 +235,6 @@ def ends_of(
             ends.append(end)
             left.append(theta)
     return ends, [theta for theta in lost if not beside(theta)]
-
-
-def misfit(problem: Problem, theta: np.ndarray, maps: Sequence[Measured]) -> float:
-    """What minima are compared by: the deviance of counts, else Σ r²."""
-    if problem.kind != "poisson":
-        return problem.objective(theta)
-    pairs = zip(maps, problem.spectra(theta), problem.data, strict=True)
-    value = sum(deviance(one, profile(S, target)) for one, S, target in pairs)
-    return value if np.isfinite(value) else np.inf
 
 
 def _within(problem: Expanded, step: np.ndarray, theta: np.ndarray) -> bool:
