@@ -113,7 +113,8 @@ def posterior(
     """
     if fit.objective == "pearson":
         raise FitError("The Pearson objective is no likelihood, so it has no posterior; fit with --objective gaussian.")
-    if loose := [n for n in fit.names if fit.errors[n] is None]:
+    moving = dict(zip(fit.names, np.isfinite(np.diag(fit.covariance)), strict=True))
+    if loose := [n for n in fit.names if fit.errors[n] is None and not (moving[n] and n in fit.undetermined)]:
         raise FitError(f"{', '.join(loose)} ended at a bound or without effect; fix it before sampling the posterior.")
     peaks = fit.problem.n_peaks
     method = method or ("importance" if peaks or fit.problem.forward.exact is None else "nuts")

@@ -369,5 +369,6 @@ def _shown(fit: Any) -> str:
     parts = []
     for name in fit.names:
         error = fit.errors[name]
-        parts.append(f"{name} {fit.values[name]:.4g}" + ("" if error is None else f" ± {error:.2g}"))
+        known = f"{fit.values[name]:.4g}" + ("" if error is None else f" ± {error:.2g}")
+        parts.append(f"{name} {'not determined' if name in fit.undetermined else known}")
     return ", ".join(parts)

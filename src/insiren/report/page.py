@@ -108,7 +108,7 @@ def _parameter(fit: Fit, p: Parameter) -> str:
     free = p.name in fit.names
     error = f" <small>± {error}</small>" if error else ""
     name = f"<code>{escape(p.name)}</code>" if p.label and p.label != p.name else ""
-    kind = {"free": "free", "at bound": "edge"}.get(state, "")
+    kind = {"free": "free", "at bound": "edge", "not determined": "edge"}.get(state, "")
     return (
         f'<tr{"" if free else " class=still"}><th scope="row">{symbol(p)}{name}</th>'
         f'<td class="value">{value}{error}</td><td>{escape(p.unit)}</td>'
