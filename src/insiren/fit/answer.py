@@ -9,8 +9,8 @@ import numpy as np
 
 from insiren.data.spectrum import Measured
 from insiren.fit.identify import Seen, identify
-from insiren.fit.mistakes import shifts_of_mistakes
 from insiren.fit.misfit import deviance
+from insiren.fit.mistakes import shifts_of_mistakes
 from insiren.fit.objective import nuisance, profile
 from insiren.fit.polish import Polished, polished
 from insiren.fit.problem import Problem
