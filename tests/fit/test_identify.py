@@ -8,7 +8,7 @@ import pytest
 from insiren.data.spectrum import image, measured
 from insiren.fit.choice import Choice
 from insiren.fit.identify import Seen, identify, regions
-from insiren.fit.uncertainty import blind, errors, inverse, rank
+from insiren.fit.uncertainty import blind, errors, independent, inverse, rank
 from insiren.forward import Parameter
 
 HKL = np.stack([np.linspace(0, 1, 21), np.zeros(21), np.zeros(21)], axis=1)
@@ -154,3 +154,9 @@ def test_the_share_of_a_region_is_its_share():
     (text,) = regions(information, [data_set()])
     assert text.startswith("near (0.50, 0.00, 0.00) at 10 … 50 meV (80 % of it in ")
     assert float(re.search(r"in ([\d.]+) %", text)[1]) == pytest.approx(100 * 9 / 189, abs=0.05)
+
+
+def test_of_parameters_that_replace_each_other_the_first_are_taken():
+    J = np.random.default_rng(0).normal(size=(189, 2)) @ np.array([[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]])
+    assert independent(J, np.ones(4, bool)).tolist() == [True, False, False, True]
+    assert independent(J, np.array([False, True, True, False])).tolist() == [False, True, False, False]

@@ -1,4 +1,4 @@
-"""One misfit by every route: the fit, weighted samples, a walk through the posterior, and what runs while counts come in."""
+"""One misfit by every route: the fit, weighted samples, a walk through the posterior, and live."""
 
 import jax.numpy as jnp
 import numpy as np

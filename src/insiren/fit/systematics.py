@@ -15,8 +15,9 @@ the residuals depend on, the rank of their Jacobian: p where a part holds every 
 error is widened by the square root of their ratio, S, where that is above 1; the systematic error of the kind is
 σ √(S² − 1). A part that does not hold a parameter adds nothing, wherever its own answer runs to.
 
-Structure that the model leaves in the data makes the answer scatter by more than its standard error σ, by √(H⁻¹KH⁻¹)
-(`scatter`); what that exceeds σ by, in quadrature, is one more kind. It has no variant.
+Structure that the model leaves in the data makes the answer scatter by more than its standard error σ. How much, is
+told by leaving out one stretch along the ridge after the other (`scatter`); what that exceeds σ by, in quadrature, is
+one more kind. It has no variant.
 
 Parts of the data and structure ask the same thing in several ways, by how much the misfit of the model widens σ: of
 them the largest counts, for their sum would count one misfit several times. The total systematic error is the square
@@ -52,8 +53,9 @@ from insiren.fit.variants import BACKGROUND, Variant, all_variants
 RULE = (
     "Choices: half the spread of the answer and its variants, kind by kind, without backgrounds that the data refute. "
     "Parts of the data: σ √(S² − 1), S² the gain in χ²/noise when the parts are fitted apart, over its degrees of "
-    "freedom. Structure that is left: by how much √(H⁻¹KH⁻¹) exceeds σ. These see one misfit in several ways: the "
-    "largest of them, and the choices, add in quadrature."
+    "freedom. Structure that is left: by how much the answer scatters beyond σ when one stretch of Q after the other is "
+    "left out. Parts and structure see one misfit in several ways, and none that shifts all data alike: the largest of "
+    "them, and the choices, add in quadrature."
 )
 STRUCTURE = "structure left in the data"
 _TOLD = 0.01  # of a standard error: smaller shifts are zero
@@ -155,7 +157,7 @@ def systematics(
     misfit = {row.kind for row in rows if row.part} | {STRUCTURE}
     if fit.problem.widen == 1.0:  # robust weights already ask how the residuals are spread
         try:
-            by_kind[STRUCTURE] = _of_structure(fit)
+            by_kind[STRUCTURE] = of_structure(fit)
         except InsirenError as error:
             skipped.append(f"{STRUCTURE}: {error}")
     total = {name: _total({kind: one[name] for kind, one in by_kind.items()}, misfit) for name in fit.names}
@@ -168,12 +170,21 @@ def _total(by_kind: dict[str, float], misfit: set[str]) -> float:
     return float(np.linalg.norm([*choices, max((x for kind, x in by_kind.items() if kind in misfit), default=0.0)]))
 
 
-def _of_structure(fit: Fit) -> dict[str, float]:
-    """By how much the scatter of each parameter exceeds its standard error, in quadrature."""
+def of_structure(fit: Fit) -> dict[str, float]:
+    """By how much the scatter of each parameter exceeds its standard error, in quadrature; 0 where it has none.
+
+    Raises:
+        FitError: the answer is no minimum, or at the edge of the stable phase.
+    """
     moving = np.isfinite(np.diag(fit.covariance))
-    taken = sum(nuisance(t) for t in fit.problem.data) + moving.sum()
-    excess = np.diag(scatter(fit.problem, fit.theta, moving, fit.n_data - taken) - fit.covariance)
-    return {n: float(np.sqrt(max(0.0, e))) if m else 0.0 for n, e, m in zip(fit.names, excess, moving, strict=True)}
+    if not moving.any():
+        return dict.fromkeys(fit.names, 0.0)
+    excess = np.diag(scatter(fit.problem, fit.theta, moving) - fit.covariance)
+    known = [fit.errors[name] is not None for name in fit.names]
+    return {
+        n: float(np.sqrt(max(0.0, e))) if k and np.isfinite(e) else 0.0
+        for n, e, k in zip(fit.names, excess, known, strict=True)
+    }
 
 
 def _row(fit: Fit, variant: Variant) -> Row:

@@ -66,6 +66,15 @@ def blind(J: np.ndarray, edge: np.ndarray) -> Bool[np.ndarray, " p"]:
     return found
 
 
+def independent(J: np.ndarray, moving: np.ndarray) -> Bool[np.ndarray, " p"]:
+    """As many of the moving parameters as the residuals depend on, none of which others can replace; the first ones."""
+    kept = np.zeros(len(moving), bool)
+    for n in np.flatnonzero(moving):
+        kept[n] = True
+        kept[n] = rank(J, ~kept) == kept.sum()
+    return kept
+
+
 def _directions(J: np.ndarray, edge: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The parameters with an effect, the sizes of all columns, and eigenvalues and vectors of JᵀJ in these units."""
     size = np.linalg.norm(J, axis=0)
