@@ -53,7 +53,7 @@ from insiren.fit.variants import BACKGROUND, Variant, all_variants
 RULE = (
     "Choices: half the spread of the answer and its variants, kind by kind, without backgrounds that the data refute. "
     "Parts of the data: σ √(S² − 1), S² the gain in χ²/noise when the parts are fitted apart, over its degrees of "
-    "freedom. Structure that is left: by how much the answer scatters beyond σ when one stretch of Q after the other is "
+    "freedom. Structure that is left: by how much the answer scatters beyond σ as one stretch of Q after the other is "
     "left out. Parts and structure see one misfit in several ways, and none that shifts all data alike: the largest of "
     "them, and the choices, add in quadrature."
 )
@@ -162,6 +162,19 @@ def systematics(
             skipped.append(f"{STRUCTURE}: {error}")
     total = {name: _total({kind: one[name] for kind, one in by_kind.items()}, misfit) for name in fit.names}
     return dataclasses.replace(fit, systematics=Systematics(tuple(rows), by_kind, total, tuple(skipped)))
+
+
+def with_structure(fit: Fit) -> Fit:
+    """The fit with the one systematic error that takes no refit: that of the structure it leaves in the data."""
+    if fit.objective == "pearson" or fit.problem.widen != 1.0:
+        return fit
+    none = dict.fromkeys(fit.names, 0.0)
+    try:
+        found = of_structure(fit)
+        table = Systematics((), {STRUCTURE: found}, found, ())
+    except InsirenError as error:
+        table = Systematics((), {STRUCTURE: none}, none, (f"{STRUCTURE}: {error}",))
+    return dataclasses.replace(fit, systematics=table)
 
 
 def _total(by_kind: dict[str, float], misfit: set[str]) -> float:

@@ -232,7 +232,8 @@ def modes(
     known = np.isfinite(np.diag(covariance))
     if known.any():
         C = covariance[np.ix_(known, known)] / np.outer(width[known], width[known])
-        leading.append(float(logs[0] + 0.5 * np.linalg.slogdet(2 * np.pi * C)[1]))
+        # a valley wider than the box ends where the box does
+        leading.append(float(logs[0] + min(0.0, 0.5 * np.linalg.slogdet(2 * np.pi * C)[1])))
     if not outside.any():
         return Modes(1.0, None, False)
     others = float(logsumexp(logs[outside]) + cell)

@@ -23,6 +23,7 @@ from insiren.fit.optimise import FINELY, Posed, Wanted, pose, refine, settle
 from insiren.fit.problem import Problem
 from insiren.fit.result import Fit
 from insiren.fit.search import AGREE, search
+from insiren.fit.systematics import with_structure
 from insiren.fit.treatment import Treatment
 from insiren.fit.weights import adapted
 from insiren.forward import Forward
@@ -250,7 +251,7 @@ def _answered(
     answer = answer_at(end.at, end.theta, made.maps, asked.wish.background, starts)
     settings = {"seed": asked.seed, "preset": None, "weights": asked.wish.weights, "robust": asked.wish.robust}
     settings["each"] = list(end.at.choice.each)
-    answer = dataclasses.replace(answer, warnings=made.remarks, settings=settings)
+    answer = with_structure(dataclasses.replace(answer, warnings=made.remarks, settings=settings))
     return Update(answer, anew, Memory(grids(sets), end.theta, end.problem, end.at.tangent, starts, neutrons))
 
 
