@@ -326,5 +326,5 @@ def counted(measured: Measured) -> Counts:
     if measured.counts is None or measured.norm is None:
         raise FitError(f"{measured.name} holds no neutron counts, so no Poisson likelihood; use --objective gaussian.")
     used, none = measured.used, np.zeros(len(measured.used), int)
-    parts = (np.where(used, x, 0.0) for x in (measured.counts, measured.norm))
-    return Counts(*map(jnp.asarray, parts), jnp.asarray(none), 0)
+    n, m = (jnp.asarray(np.where(used, x, 0.0)) for x in (measured.counts, measured.norm))
+    return Counts(n, m, jnp.asarray(none), 0)

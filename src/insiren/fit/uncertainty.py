@@ -80,7 +80,8 @@ def _directions(J: np.ndarray, edge: np.ndarray) -> tuple[np.ndarray, np.ndarray
     size = np.linalg.norm(J, axis=0)
     sound = ~edge & (size > 0)
     inside = J[:, sound] / size[sound]
-    return sound, size, *np.linalg.eigh(inside.T @ inside)
+    value, vector = np.linalg.eigh(inside.T @ inside)
+    return sound, size, value, vector
 
 
 def errors(choice: Choice, theta: np.ndarray, covariance: np.ndarray, lost: np.ndarray) -> Errors:
