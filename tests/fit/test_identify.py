@@ -93,6 +93,8 @@ def test_what_changes_nothing_is_not_determined_however_wide_its_bounds():
     assert lines[1].startswith("J + Jp (± ") and len(lines) == 2  # no pixel would tell them apart
     assert rank(J, np.zeros(2, bool)) == 1 and rank(J, np.array([True, False])) == 1
     assert rank(np.zeros((189, 2)), np.zeros(2, bool)) == 0
+    part = np.random.default_rng(3).normal(size=(20, 2)) * [1.0, 1e-9]  # the tail of a line is none of it
+    assert rank(part, np.zeros(2, bool)) == 2 and rank(part, np.zeros(2, bool), J + part[:1]) == 1
 
 
 def test_where_the_data_speak_of_what_they_do_not_determine_is_told():

@@ -143,15 +143,15 @@ def systematics(
             f"{', '.join(one.name for one in sets)}; give the same data sets in the same order."
         )
     variants, skipped = all_variants(fit, sets)
-    rows = []
+    rows, J = [], fit.problem.jacobian(fit.theta)[1]
     for n, variant in enumerate(variants):
         progress("systematics", n / len(variants))
         try:
-            rows.append(_row(fit, variant))
+            rows.append(_row(fit, variant, J))
         except InsirenError as error:
             skipped.append(f"{variant.what}: {error}")
     progress("systematics", 1.0)
-    whole = rank(fit.problem.jacobian(fit.theta)[1], np.array(fit.at_bound))
+    whole = rank(J, np.array(fit.at_bound))
     kinds = dict.fromkeys(r.kind for r in rows)
     by_kind = {kind: _of_kind(fit, [r for r in rows if r.kind == kind], whole) for kind in kinds}
     misfit = {row.kind for row in rows if row.part} | {STRUCTURE}
@@ -200,15 +200,16 @@ def of_structure(fit: Fit) -> dict[str, float]:
     }
 
 
-def _row(fit: Fit, variant: Variant) -> Row:
-    """One variant, settled from the answer."""
+def _row(fit: Fit, variant: Variant, J: np.ndarray) -> Row:
+    """One variant, settled from the answer, where all residuals have the derivatives J (d, p)."""
     problem = variant.problem
     start = np.array([fit.values[name] for name in problem.choice.names])
     at_answer, found = _settled(problem, start, variant, fit.noise)
     values = dict(zip(problem.choice.names, found.theta.tolist(), strict=True))
     shift = {name: values[name] - fit.values[name] for name in fit.names}
     errors = {name: fit.errors[name] for name in fit.names}
-    noise, moving = fit.noise, rank(found.jacobian, at_bound(problem.choice, found.theta))
+    edge, noise = at_bound(problem.choice, found.theta), fit.noise
+    moving = rank(found.jacobian, edge, J if variant.part else None)
     if variant.part:
         noise = max(1.0, found.objective / max(1.0, _observed(problem, variant.maps) - moving))
     refuted = variant.kind == BACKGROUND and _refuted(fit, found, variant.maps)

@@ -50,10 +50,20 @@ def inverse(J: np.ndarray, edge: np.ndarray) -> Float[np.ndarray, "p p"]:
     return found
 
 
-def rank(J: np.ndarray, edge: np.ndarray) -> int:
-    """How many combinations of the parameters that are not at a bound the residuals depend on."""
-    sound, _, value, _ = _directions(J, edge)
-    return int(np.sum(value > BLIND * value[-1])) if sound.any() else 0
+def rank(J: np.ndarray, edge: np.ndarray, whole: np.ndarray | None = None) -> int:
+    """How many combinations of the parameters that are not at a bound the residuals depend on.
+
+    Args:
+        J: derivatives of the residuals, shape (d, p).
+        edge: which parameters are at a bound, shape (p,).
+        whole: the derivatives of all data, of which these are a part that may hold next to nothing of a parameter.
+    """
+    if whole is None:
+        sound, _, value, _ = _directions(J, edge)
+        return int(np.sum(value > BLIND * value[-1])) if sound.any() else 0
+    size = np.linalg.norm(whole, axis=0)
+    inside = J[:, ~edge & (size > 0)] / size[~edge & (size > 0)]
+    return int(np.sum(np.linalg.eigvalsh(inside.T @ inside) > BLIND))
 
 
 def blind(J: np.ndarray, edge: np.ndarray) -> Bool[np.ndarray, " p"]:
