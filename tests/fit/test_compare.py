@@ -56,6 +56,15 @@ def test_the_evidence_is_the_integral_of_the_likelihood_over_the_box(two):
     assert found[1] - found[0] == pytest.approx(whole[1] - whole[0], abs=0.1)
 
 
+def test_the_evidence_ends_where_the_box_does(two):
+    """A box that cuts the valley one σ below the answer holds 84 % of it."""
+    wide, A, error = two[0], two[0].values["A"], two[0].errors["A"]
+    cut = fit(THEORY, data(1.0), bounds={"A": (A - error, 13.0)}, starts=1)
+    assert cut.values["A"] == pytest.approx(A, abs=0.01 * error)
+    first, second = (row["delta_log_evidence"] for row in compare([cut, wide]))
+    assert first - second == pytest.approx(np.log(0.8413 * 4.0 / (13.0 - A + error)), abs=0.02)
+
+
 def test_a_parameter_that_is_not_needed_costs_and_one_that_is_pays(two):
     simple, rich = compare(two)
     assert simple["delta_log_evidence"] == 0 and rich["delta_log_evidence"] < -1

@@ -15,6 +15,7 @@ from insiren.fit.optimise import fit
 from insiren.forward import Bins, Parameter, Points
 from insiren.instrument.exact import exact
 from insiren.model.spec import load_model
+from insiren.report.words import headline
 
 TURN = np.array([[0.75, 0.25, 0.0], [0.5, 0.5, 0.0], [0.5, 0.0, 0.0], [0.75, 0.25, 0.0]])
 HKL = np.concatenate([TURN[:-1][i] + np.linspace(0, 1, 6)[:-1, None] * (TURN[i + 1] - TURN[i]) for i in range(3)])
@@ -217,9 +218,14 @@ def test_of_two_parameters_that_enter_as_a_sum_the_sum_alone_is_determined(seen)
     summed = insiren.forward(lambda p, points: ridge({**p, "B": p["B1"] + p["B2"]}, points), parts)
     answer = fit(summed, seen, starts=1, bounds={"B1": (1.0, 5.0), "B2": (1.0, 5.0)})
     assert answer.values["B1"] + answer.values["B2"] == pytest.approx(5.0, abs=0.3)
-    assert answer.errors["B1"] is None or answer.errors["B1"] > 10
-    determined, loose = answer.identifiability()[0].split(" well determined; ")
-    assert "B1 + B2" in determined and "B1 - B2" in loose
+    assert answer.errors["B1"] is None and answer.errors["B2"] is None
+    first, combined = answer.identifiability()
+    assert "B1 and B2 are not determined" in first and combined.startswith("B1 + B2 (± ") and "far better" in combined
+    entry = answer.to_dict()["parameters"]["B1"]
+    assert entry["error"] is None and entry["determined"] is False
+    assert answer.to_dict()["parameters"]["A"]["determined"] is True
+    assert [line.split(":")[0] for line in answer.remarks()][:2] == [f"{n} is not determined" for n in ("B1", "B2")]
+    assert "B1 not determined and B2 not determined" in headline(answer)
 
 
 def test_a_tie_to_a_parameter_at_a_bound_has_no_error(theory, seen):

@@ -167,6 +167,20 @@ def test_two_measurements_that_disagree_widen_the_error_to_their_distance():
     assert found.systematics.by_kind["data sets"]["A"] == pytest.approx(expected, rel=0.15)
 
 
+def test_parts_have_the_degrees_of_freedom_of_the_parameters_that_they_hold():
+    """Of A and one B for each of two data sets, the parts hold two each: one number can disagree, not three."""
+    data = [data_set("one", 10.9, 0), data_set("two", 11.1, 1)]
+    found = systematics(fit(THEORY, data, each=["B"], starts=1), data)
+    rows = [r for r in found.systematics.rows if r.kind == "data sets"]
+    assert [r.freedom for r in rows] == [2, 2]
+    S2 = sum(r.gain for r in rows) / (4 - 3)
+    assert found.systematics.by_kind["data sets"]["A"] == pytest.approx(found.errors["A"] * np.sqrt(S2 - 1))
+    held = systematics(fit(THEORY, data, free=["B"], bounds={"B": (0.0, 4.9)}, starts=1), data)
+    assert held.at_bound == (False, True)  # B stays out of the count
+    rows = [r for r in held.systematics.rows if r.kind == "data sets"]
+    assert [r.freedom for r in rows] == [1, 1]
+
+
 def test_the_legs_of_a_path_are_fitted_together():
     """Two legs of one path and another data set: the first two are one part of the data."""
     data = [data_set(name, 11.0, n) for n, name in enumerate(("one-1", "one-2", "two"))]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from insiren.live.history import Answer, forecast, tension, thinned
+from insiren.live.history import Answer, forecast, judged, moved, tension, thinned
 from insiren.live.stop import Hypothesis, Quality, advise
 
 FINE = Quality(1.02, 0.01)
@@ -89,6 +89,30 @@ def test_nested_estimates_of_pure_noise_have_the_tension_of_noise():
 
 def test_an_earlier_answer_that_is_no_less_certain_has_no_tension():
     assert tension(answer(100, 0.1), answer(200, 0.2)) is None
+    assert tension(answer(100, 0.1), answer(200, 0.0999, value=1.1)) is None  # nor one that is as certain, nearly
+
+
+def test_directions_of_which_the_later_counts_say_nothing_are_not_judged():
+    """One combination has become surer; along the other two nearly equal variances would make any move a wonder."""
+    turn = np.array([[0.8, -0.6], [0.6, 0.8]])
+    early, late = (turn @ np.diag(v) @ turn.T for v in ([1.0, 100.0], [0.5, 99.9]))
+    before = Answer(1, 1.0, ("a", "b"), np.zeros(2), early)
+    now = Answer(2, 2.0, ("a", "b"), turn @ [np.sqrt(0.5), 3.0], late)
+    assert tension(before, now) == pytest.approx(1.0) and judged(before, now) == (1, 2)
+    assert moved(before, now) == pytest.approx(0.55, abs=0.01)  # χ² of 1.09 with two degrees of freedom
+    clone = Answer(2, 2.0, ("a", "b"), np.ones(2), np.ones((2, 2)) / 2)  # and none is there along a − b
+    assert tension(Answer(1, 1.0, ("a", "b"), np.zeros(2), np.ones((2, 2))), clone) == pytest.approx(np.sqrt(2))
+
+
+def test_the_errors_of_the_rule_are_those_that_are_quoted():
+    """A target is met by the error with the misfit of the model, not by the smaller one of the counts alone."""
+    past = history(0.1, 0.1, 0.1)
+    assert advised(past, targets={"J": 0.28}).advised
+    wide = [*past[:-1], past[-1]._replace(quoted={"J": 0.32})]
+    found = advised(wide, targets={"J": 0.28})
+    assert not found.advised and found.missing == ["J: error 0.32 > 0.28 meV"]
+    open_ = [*past[:-1], past[-1]._replace(quoted={"J": None})]
+    assert "not determined" in advised(open_, targets={"J": 0.28}).missing[0]
 
 
 def test_the_forecast_follows_the_root_of_the_neutrons():
@@ -117,27 +141,35 @@ def test_a_history_stays_short_and_keeps_its_last():
     assert len(kept) < 60 and kept[-1].neutrons == 10_999 and kept[0].neutrons == 1000
 
 
-def questioned(value, error, odds=20.0, at=0.0, width=40.0):
+def questioned(value, error, odds=20.0, at=0.0, low=-20.0, high=20.0):
     past = [answer(1000 * 1.2**n, error, value) for n in range(4)]
-    return advise(past, {}, {"J": "meV"}, 0.68, 0.99, FINE, {"J": Hypothesis(at, width, odds)})
+    return advise(past, {}, {"J": "meV"}, 0.68, 0.99, FINE, {"J": Hypothesis(at, low, high, odds)})
 
 
-@pytest.mark.parametrize(("value", "error"), [(0.3, 1.0), (2.0, 1.0), (5.0, 1.0)])
-def test_the_odds_are_the_ratio_of_evidences(value, error):
-    """The likelihood at the value, over its mean within the bounds."""
-    at = np.linspace(-20, 20, 400_001)
+@pytest.mark.parametrize(
+    ("value", "error", "low"),
+    [(0.3, 1.0, -20.0), (2.0, 1.0, -20.0), (5.0, 1.0, -20.0), (0.3, 1.0, 0.0), (3.0, 9.0, 0.0)],
+)
+def test_the_odds_are_the_ratio_of_evidences(value, error, low):
+    """The likelihood at the value, over its mean within the bounds, at one of which the value may lie."""
+    at = np.linspace(low, 20, 400_001)
     likelihood = np.exp(-0.5 * ((at - value) / error) ** 2)
     ratio = np.exp(-0.5 * (value / error) ** 2) / np.mean(likelihood)
     odds = max(ratio, 1 / ratio)
-    assert questioned(value, error, odds=0.99 * odds).advised
-    found = questioned(value, error, odds=1.01 * odds)
+    assert questioned(value, error, odds=0.99 * odds, low=low).advised
+    found = questioned(value, error, odds=1.01 * odds, low=low)
     assert not found.advised and ("for" if ratio > 1 else "against") in found.missing[0]
     assert f"odds {odds:.3g} " in found.missing[0]
 
 
 def test_a_question_far_from_open_is_told_by_its_power_of_ten():
-    found = questioned(30.0, 1.0)
+    found = questioned(30.0, 1.0, high=40.0)
     assert found.advised and "odds 10^194 against it" in found.conditions[0].text
+
+
+def test_a_value_outside_the_bounds_has_no_odds():
+    found = questioned(3.0, 1.0, at=-1.0, low=0.0)
+    assert not found.advised and "-1 lies outside the bounds 0 … 20" in found.missing[0]
 
 
 def test_a_value_of_a_parameter_without_an_error_is_never_decided():

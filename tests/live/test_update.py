@@ -3,9 +3,13 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from ridge import RIDGE, TRUTH, asked, counted, line
+from ridge import PLACES, RIDGE, SIGMA, TRUTH, asked, counted, line
 
+from insiren.data.counts import count
+from insiren.data.simulated import simulate
 from insiren.errors import FitError
+from insiren.fit.optimise import fit
+from insiren.fit.systematics import of_structure
 from insiren.forward import forward
 from insiren.live.update import ends_of, searched
 
@@ -58,3 +62,21 @@ def test_an_error_of_all_places_is_told():
 
 def quiet(stage, part):
     """No word of progress."""
+
+
+def bent(params, points):
+    """A line whose J grows along Q, of which `line` knows nothing."""
+    stretched = params["J"] * (1 + 0.5 * (points.hkl[:, 0] - 0.15))[points.index]
+    energy = stretched * jnp.abs(jnp.sin(2 * jnp.pi * points.hkl[:, 0]))[points.index]
+    return jnp.exp(-(((points.omega - energy) / SIGMA) ** 2))
+
+
+def test_the_errors_of_an_update_hold_the_structure_that_is_left():
+    found = []
+    for law in (line, bent):
+        data = count(simulate(forward(law, RIDGE.parameters), {"J": TRUTH}, PLACES), 20_000, 1, background=0.05)
+        found.append(searched(asked(), [data], 20_000, lambda made: [np.array([TRUTH])], None, quiet).fit)
+    right, wrong = found
+    assert right.total_errors["J"] < 2 * right.errors["J"] and wrong.total_errors["J"] > 2 * wrong.errors["J"]
+    fitted = fit(RIDGE, data, starts=1)  # the same misfit has the same error, however the answer was found
+    assert of_structure(fitted)["J"] == pytest.approx(wrong.systematics.total["J"], rel=0.05)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipp as sc
 
+from insiren.cli.answer import print_fit
 from insiren.data.counts import count
 from insiren.data.spectrum import image, point_list
 from insiren.errors import FitError
@@ -125,6 +126,26 @@ def test_a_list_of_points_of_a_theory_without_bands_has_a_report(tmp_path):
     answer = fit(theory, data, background="none", starts=2)
     words = Page(report(answer, tmp_path / "list.html").read_text("utf-8")).words
     assert "a = 2.0" in words or "a = 1.9" in words
+
+
+def test_what_is_not_determined_is_never_quoted_with_an_error(tmp_path, capsys):
+    """Of a − b and a + b the data hold the first; c does nothing."""
+    rng = np.random.default_rng(3)
+    h, omega = rng.uniform(size=60), rng.uniform(0, 4, size=60)
+    free = [Parameter(name, 1.0, -2.0, 4.0, "meV", True) for name in "abc"]
+    theory = forward(lambda p, q: (q.omega - (p["a"] - p["b"]) * q.hkl[q.index, 0]) ** 2, tuple(free))
+    hkl = np.stack([h, 0 * h, 0 * h], axis=1)
+    data = point_list("list", hkl, omega, (omega - 2 * h) ** 2 + rng.normal(scale=0.05, size=60), np.full(60, 0.05))
+    answer = fit(theory, data, background="none", starts=2)
+    text = Page(report(answer, tmp_path / "list.html").read_text("utf-8")).words
+    warned = text.split("Before quoting these numbers")[1]
+    for name in "abc":
+        assert f"{name} not determined" in text and f"{name} is not determined: " in warned
+        assert answer.errors[name] is None and f"{name} = " not in text
+    assert "c is not determined: it has no effect on these pixels" in warned
+    print_fit(answer.to_dict())
+    printed = capsys.readouterr().out
+    assert printed.count("not determined (best ") == 3 and "±" not in printed
 
 
 def test_a_surrogate_without_a_simulator_says_how_far_its_errors_move_the_answer(found, tmp_path):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from insiren.cli.certainty import Minimise, Posterior, Systematics, ascertain, print_certainty
+from insiren.cli.certainty import Minimise, Posterior, Systematics, ascertain, print_certainty, result_of
 from insiren.cli.hints import hinted
 from insiren.cli.session import (
     DataNames,
@@ -29,7 +29,6 @@ from insiren.cli.session import (
     numbers,
     pairs,
     read_all,
-    rounded,
     say,
     span_of,
     whole_folder,
@@ -322,7 +321,7 @@ def print_fit(content: dict[str, Any]) -> None:
     for name, entry in content["parameters"].items():
         note = " (fixed)" if entry["fixed"] and not entry["tie"] else f" (= {entry['tie']})" if entry["tie"] else ""
         note += " (at a bound)" if entry["at_bound"] else ""
-        print(f"{name:<10} {rounded(entry['value'], entry['error'])} {entry['unit']}{note}")
+        print(f"{name:<10} {result_of(entry)} {entry['unit']}{note}")
     pearson, starts = content["objective"] == "pearson", content["starts"]
     quality = f"1 − r {content['objective_value']:.4g}" if pearson else f"χ²/ν {content['chi2_reduced']:.4g}"
     listed = len(content.get("peaks", []))

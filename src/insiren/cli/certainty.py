@@ -49,6 +49,12 @@ def ascertain(
     return result, refused
 
 
+def result_of(entry: dict[str, Any]) -> str:
+    """The value of a parameter with its error, or that the data do not determine it."""
+    value = rounded(entry["value"], entry["error"])
+    return value if entry.get("determined", True) else f"not determined (best {value})"
+
+
 def print_certainty(content: dict[str, Any]) -> None:
     """The table of shifts and the quantiles of the posterior, as lines."""
     units = {name: entry["unit"] for name, entry in content["parameters"].items()}
@@ -61,6 +67,9 @@ def print_certainty(content: dict[str, Any]) -> None:
             print(f"{row['what']:<{widest}}  {'  '.join(f'{cell:>18}' for cell in cells)}")
         for name in names:
             entry = content["parameters"][name]
+            if not entry["determined"]:
+                print(f"{name}: not determined")
+                continue
             error = "none" if entry["error"] is None else f"{entry['error']:.2g}"
             print(f"{name}: ± {error} (statistical) ± {table['total'][name]:.2g} (systematic) {units[name]}")
         for line in table["skipped"]:

@@ -139,7 +139,11 @@ def _summary(fit: dict[str, Any], number: int) -> dict[str, Any]:
         "files": _finite(live.get("files")),
         "chi2_reduced": _finite(fit.get("chi2_reduced")),
         "parameters": {
-            str(name): {"value": _finite(one["value"]), "error": _finite(one["error"]), "unit": str(one["unit"] or "")}
+            str(name): {
+                "value": _finite(one["value"]),
+                "error": _finite(one.get("total_error", one["error"])),
+                "unit": str(one["unit"] or ""),
+            }
             for name, one in sorted(fit["parameters"].items(), key=lambda pair: _place(order, pair[0]))
             if not one["fixed"]
         },

@@ -5,20 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from insiren.data.spectrum import Measured
-from insiren.fit.choice import Choice
-from insiren.fit.identify import identify
+from insiren.fit.identify import Seen, identify
+from insiren.fit.misfit import deviance
 from insiren.fit.mistakes import shifts_of_mistakes
-from insiren.fit.objective import deviance, nuisance, profile
+from insiren.fit.objective import nuisance, profile
 from insiren.fit.polish import Polished, polished
 from insiren.fit.problem import Problem
 from insiren.fit.result import Fit, Map
-
-_EDGE = 1e-4  # of the width of a bound: closer counts as at the bound
-_BLIND = 1e-12  # of the largest eigenvalue of JᵀJ: smaller ones are rounding
+from insiren.fit.uncertainty import at_bound, blind, errors, inverse
 
 
 def answer_at(
@@ -39,8 +36,7 @@ def answer_at(
     choice, kind = problem.choice, problem.kind
     named = {name: float(value) for name, value in choice.values(theta).items()}
     problem.check(theta)
-    width = choice.upper - choice.lower
-    edge = (theta - choice.lower < _EDGE * width) | (choice.upper - theta < _EDGE * width)
+    edge = at_bound(choice, theta)
     spectra = problem.spectra(theta)
     pixels, peaks = problem.observed(problem.residual_of(spectra, theta))  # without the penalties of a background
     n_data = sum(int(m.used.sum()) for m in maps) + problem.n_peaks
@@ -51,9 +47,10 @@ def answer_at(
     peer = polished(problem, theta, spectra, maps, noise)
     J = problem.jacobian(theta)[1] if peer is None else peer.jacobian  # the exact one where there is one
     of_pixels, of_peaks = problem.observed(J)
-    covariance = noise * _inverse(J, edge)
+    covariance = noise * inverse(J, edge)
     check, of_surrogate = _checked(problem, theta, spectra, J, covariance, peer)
     covariance = covariance + of_surrogate
+    found = errors(choice, theta, covariance, blind(J, edge))
     models = [profile(S, t) for S, t in zip(spectra, problem.data, strict=True)]
     misfit = float(pixels @ pixels)
     if kind == "poisson":
@@ -64,7 +61,7 @@ def answer_at(
         fixed=choice.fixed,
         ties=choice.ties,
         values=named,
-        errors=_errors(choice, theta, covariance),
+        errors=found.of,
         covariance=covariance,
         at_bound=tuple(bool(e) for e in edge),
         description=problem.forward.describe(),
@@ -77,7 +74,8 @@ def answer_at(
         maps=tuple(Map(m, np.asarray(t.intensity), p) for m, t, p in zip(maps, problem.data, models, strict=True)),
         surrogate_check=check,
         problem=problem,
-        identified=identify(choice.names, {p.name: p.unit for p in choice.free}, covariance, of_pixels, maps, of_peaks),
+        identified=identify(choice.free, theta, covariance, found.undetermined, Seen(of_pixels, maps, of_peaks)),
+        undetermined=found.undetermined,
     )
 
 
@@ -103,35 +101,3 @@ def _checked(
         return None, np.zeros_like(covariance)
     spread = dict(zip(problem.choice.names, np.sqrt(np.diag(predicted)).tolist(), strict=True))
     return {"predicted": spread}, predicted
-
-
-def _inverse(J: np.ndarray, edge: np.ndarray) -> np.ndarray:
-    """The inverse of JᵀJ for the free parameters, NaN for those at a bound or without effect.
-
-    Times the reduced χ², where that is above 1, it is their covariance: a misfit larger than the quoted σ must
-    widen the error. The Pearson residual has no σ of its own, so there the residual alone sets the noise. A
-    combination of parameters that changes nothing gets a huge variance, never none.
-    """
-    found = np.full((len(edge), len(edge)), np.nan)
-    size = np.linalg.norm(J, axis=0)
-    sound = ~edge & (size > 0)
-    if sound.any():
-        inside = J[:, sound] / size[sound]
-        value, vector = np.linalg.eigh(inside.T @ inside)
-        part = (vector / np.maximum(value, _BLIND * value[-1])) @ vector.T / np.outer(size[sound], size[sound])
-        found[np.ix_(sound, sound)] = part
-    return found
-
-
-def _errors(choice: Choice, theta: np.ndarray, covariance: np.ndarray) -> dict[str, float | None]:
-    """Standard errors: of free parameters, of tied ones through their expression, None where there is none."""
-    known = np.isfinite(np.diag(covariance))
-    errors: dict[str, float | None] = {name: None for name, _ in choice.fixed}
-    slopes = jax.jacfwd(choice.values)(jnp.asarray(theta)) if choice.ties else {}
-    for n, name in enumerate(choice.names):
-        errors[name] = float(np.sqrt(covariance[n, n])) if known[n] else None
-    for name, _ in choice.ties:
-        slope = np.asarray(slopes[name])
-        variance = slope[known] @ covariance[np.ix_(known, known)] @ slope[known]
-        errors[name] = None if slope[~known].any() else float(np.sqrt(variance))
-    return errors

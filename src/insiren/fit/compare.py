@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from insiren.errors import FitError
 from insiren.fit.evidence import surprise
@@ -72,10 +73,17 @@ def _misfit(fit: Fit, noise: float) -> float:
 def _log_evidence(fit: Fit, misfit: float, noise: float) -> float:
     """log of ∫ likelihood × prior, up to what all fits share.
 
-    Parameters at a bound count as fixed; over one without effect the prior integrates to 1.
+    The Gaussian ends at the bounds. Parameters at a bound count as fixed; over those that are not determined the prior
+    integrates to 1, the others being what they are at the answer.
     """
-    inside = np.isfinite(np.diag(fit.covariance))
-    covariance = fit.covariance[np.ix_(inside, inside)] * noise / fit.noise
-    box = np.array([p.max - p.min for p in fit.parameters])[inside]
-    _, logdet = np.linalg.slogdet(2 * np.pi * covariance) if inside.any() else (1.0, 0.0)
-    return float(-0.5 * misfit + 0.5 * logdet - np.sum(np.log(box)))
+    inside = np.array([fit.errors[name] is not None for name in fit.names])
+    if not inside.any():
+        return -0.5 * misfit
+    lost = np.isfinite(np.diag(fit.covariance)) & ~inside
+    parts = [fit.covariance[np.ix_(a, b)] * noise / fit.noise for a in (inside, lost) for b in (inside, lost)]
+    covariance = parts[0] - parts[1] @ np.linalg.pinv(parts[3], hermitian=True) @ parts[2]
+    low, high = (np.array([getattr(p, end) for p in fit.parameters])[inside] for end in ("min", "max"))
+    _, logdet = np.linalg.slogdet(2 * np.pi * covariance)
+    within = stats.multivariate_normal(fit.theta[inside], covariance, allow_singular=True, seed=0)  # pyright: ignore[reportArgumentType]
+    mass = float(within.cdf(high, lower_limit=low))
+    return float(-0.5 * misfit + 0.5 * logdet + np.log(max(mass, 1e-300)) - np.sum(np.log(high - low)))

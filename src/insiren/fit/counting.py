@@ -104,8 +104,7 @@ def likeliest(S: Float[Array, " d"], counts: Counts) -> Likeliest:
     free = b > _ZERO * mean
     b = jnp.where(free, b, 0.0)
     model = s * S + counts.spread(b)
-    expected = counts.m * model + counts.least
-    return Likeliest(s, b, model, jnp.where(counts.m > 0, counts.m**2 / expected, 0.0), free)
+    return Likeliest(s, b, model, information(model, counts), free)
 
 
 def _ratios(at: tuple[Array, Array], x: Array, counts: Counts) -> tuple[Array, Array]:
@@ -161,9 +160,19 @@ def moved(S: Float[Array, " d"], best: Likeliest, counts: Counts) -> Float[Array
     return left - along * jnp.where(size > 0, jnp.sum(w * along * left) / jnp.where(size > 0, size, 1), 0.0)
 
 
+def expected(model: Float[Array, " d"], counts: Counts) -> Float[Array, " d"]:
+    """μ = m·I + ε of each pixel, 1 where left out; a model below zero, as a penalised background allows, is none."""
+    return jnp.where(counts.m > 0, counts.m * jnp.where(model < 0, 0.0, model) + counts.least, 1.0)
+
+
+def information(model: Float[Array, " d"], counts: Counts) -> Float[Array, " d"]:
+    """1/variance of the intensity of each pixel, as a model has it; 0 where left out."""
+    return jnp.where(counts.m > 0, counts.m**2 / expected(model, counts), 0.0)
+
+
 def poisson_deviance(model: Float[Array, " d"], counts: Counts) -> Float[Array, ""]:
     """2 Σ [μ − n + n log(n/μ)] of the counts."""
-    mu = jnp.where(counts.m > 0, counts.m * model + counts.least, 1.0)
+    mu = expected(model, counts)
     n = counts.n
     each = mu - n + jnp.where(n > 0, n * jnp.log(jnp.where(n > 0, n, 1.0) / mu), 0.0)
     return 2 * jnp.sum(jnp.where(counts.m > 0, each, 0.0))

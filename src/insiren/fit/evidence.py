@@ -22,7 +22,8 @@ import scipy.optimize
 from jaxtyping import Array, Float
 
 from insiren.data.spectrum import Measured
-from insiren.fit.objective import FLAT, Target, deviance, gram, middling, profile, stiffened
+from insiren.fit.misfit import misfit
+from insiren.fit.objective import FLAT, Target, gram, middling, stiffened
 from insiren.fit.problem import Problem
 
 _DECADES = np.arange(-5.0, 8.0, 2.0)  # of the stiffness at which data and penalty weigh the same
@@ -85,15 +86,11 @@ def surprise(problem: Problem, theta: np.ndarray, maps: list[Measured], noise: f
         noise: the factor on the variances.
     """
     spectra = problem.spectra(theta)
-    rest = problem.residual_of(spectra, theta)
-    misfit, freedom = float(rest @ rest), sum(freedom_cost(t) for t in problem.data)
+    value = misfit(problem, theta, maps, spectra) / noise + sum(freedom_cost(t) for t in problem.data)
     if problem.kind == "poisson":
-        pixels, _ = problem.observed(rest)
-        models = (profile(S, t) for S, t in zip(spectra, problem.data, strict=True))
-        misfit += sum(deviance(m, p) for m, p in zip(maps, models, strict=True)) - float(pixels @ pixels)
-        return misfit / noise + freedom
+        return value
     weights = (np.asarray(t.weight) for t in problem.data)
-    return misfit / noise + freedom - sum(float(np.sum(np.log(w[w > 0]))) for w in weights)
+    return value - sum(float(np.sum(np.log(w[w > 0]))) for w in weights)
 
 
 def _log_determinant(matrix: np.ndarray) -> float:

@@ -101,10 +101,10 @@ def profile_likelihood(
     if name not in fit.names:
         raise FitError(f"{name!r} is not a free parameter of this fit; there are {', '.join(fit.names)}.")
     p = fit.parameters[fit.names.index(name)]
-    best, error = fit.values[name], fit.errors[name]
+    best, error = fit.values[name], float(np.sqrt(np.diag(fit.covariance)[fit.names.index(name)]))
     rows: dict[float, tuple[float, np.ndarray]] = {best: (0.0, fit.theta)}
     for n, (sign, bound) in enumerate(((-1, p.min), (1, p.max))):
-        reach = 2.2 * error if error is not None else _BLIND * (p.max - p.min)
+        reach = 2.2 * error if np.isfinite(error) else _BLIND * (p.max - p.min)
         for _ in range(_TRIES):
             reach = min(reach, abs(bound - best))
             side = _side(fit, name, best + sign * reach * np.arange(1, points // 2 + 1) / (points // 2))

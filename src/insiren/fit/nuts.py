@@ -20,7 +20,9 @@ import numpy as np
 from blackjax.diagnostics import effective_sample_size, potential_scale_reduction
 from jaxtyping import Array, Float
 
-from insiren.fit.objective import profile, residual
+from insiren.fit.counting import Counts
+from insiren.fit.misfit import traced
+from insiren.fit.objective import counted
 from insiren.fit.problem import Problem
 from insiren.fit.result import Fit
 
@@ -28,7 +30,6 @@ CHAINS = 4  # R-hat compares them
 WARM_UP = 100  # steps to find the step size
 _AT_ONCE = 20  # steps between two reports of progress
 _DOUBLINGS = 6  # of a trajectory at most: 63 gradients a sample
-_LEAST = 1e-3  # of the mean count, as in the Poisson objective
 
 
 class _Density(eqx.Module):
@@ -38,7 +39,7 @@ class _Density(eqx.Module):
     middle: Float[Array, " p"]
     turn: Float[Array, "p p"]
     noise: Float[Array, ""]
-    counts: tuple[tuple[Array, Array, Array], ...]  # counts, norm, used of each data set; empty but for Poisson
+    counts: tuple[Counts, ...]  # of each data set; empty but for Poisson
 
     def theta(self, z: Float[Array, " p"]) -> Float[Array, " p"]:
         lower, upper = self.problem.choice.lower, self.problem.choice.upper
@@ -48,19 +49,8 @@ class _Density(eqx.Module):
         x = self.middle + self.turn @ z
         stretch = jnp.sum(jax.nn.log_sigmoid(x) + jax.nn.log_sigmoid(-x))  # of volume, from x to θ
         spectra = self.problem.spectra(self.theta(z))
-        if self.counts:
-            rows = zip(spectra, self.problem.data, self.counts, strict=True)
-            misfit = sum(_deviance(profile(S, t).model, *counted) for S, t, counted in rows)
-        else:
-            misfit = jnp.sum(residual(self.problem.kind, spectra, self.problem.data) ** 2)
-        value = -0.5 * misfit / self.noise + stretch
+        value = -0.5 * traced(self.problem.kind, spectra, self.problem.data, self.counts) / self.noise + stretch
         return jnp.where(jnp.isfinite(value), value, -jnp.inf)
-
-
-def _deviance(model: Array, counts: Array, norm: Array, used: Array) -> Array:
-    """Poisson deviance up to what the counts alone decide."""
-    mu = jnp.maximum(model * norm, _LEAST * jnp.sum(counts) / jnp.sum(used))
-    return 2 * jnp.sum(jnp.where(used, mu - counts * jnp.log(mu), 0.0))
 
 
 def walk(
@@ -103,10 +93,7 @@ def _density(fit: Fit) -> _Density:
     choice = fit.problem.choice
     share = (fit.theta - choice.lower) / (choice.upper - choice.lower)
     slope = share * (1 - share) * (choice.upper - choice.lower)  # dθ/dx
-    counts: tuple[Any, ...] = ()
-    if fit.objective == "poisson":
-        kept = [m.measured for m in fit.maps]
-        counts = tuple((jnp.asarray(m.counts), jnp.asarray(m.norm), jnp.asarray(m.used)) for m in kept)
+    counts = tuple(counted(m.measured) for m in fit.maps) if fit.objective == "poisson" else ()
     return _Density(
         fit.problem,
         jnp.asarray(np.log(share / (1 - share))),

@@ -19,13 +19,12 @@ from jaxtyping import Array, Float, Int
 from insiren.data.background import Basis
 from insiren.data.spectrum import Measured
 from insiren.errors import FitError
-from insiren.fit.counting import LEAST, Counts, Likeliest, counts_of, likeliest, moved, poisson_deviance
+from insiren.fit.counting import Counts, Likeliest, counts_of, information, likeliest, moved, poisson_deviance
 from insiren.forward import on_device
 
 Kind = Literal["gaussian", "poisson", "pearson"]
 KINDS: tuple[Kind, ...] = ("gaussian", "poisson", "pearson")
 FLAT = 1e-13  # of the largest eigenvalue: a background function that the pixels say no more of stays 0
-_LEAST = 1e-3  # of the mean count: an expected count is never less, since zero would be certainty
 _EMPTY = np.zeros(0)
 
 
@@ -314,20 +313,20 @@ def poisson_weights(measured: Measured, data: Target, found: Profile) -> Target:
     Raises:
         FitError: the data set holds no counts.
     """
-    counts, norm = _counted(measured)
-    expected = np.maximum(np.asarray(found.model) * norm, _LEAST * np.mean(counts[measured.used]))
-    return reweighted(data, np.where(measured.used, norm**2 / expected, 0.0))
+    return reweighted(data, np.asarray(_information(found.model, counted(measured))))
 
 
-def _counted(measured: Measured) -> tuple[np.ndarray, np.ndarray]:
+_information = jax.jit(information)
+
+
+def counted(measured: Measured) -> Counts:
+    """The counts of a data set, whatever its background.
+
+    Raises:
+        FitError: it holds none.
+    """
     if measured.counts is None or measured.norm is None:
         raise FitError(f"{measured.name} holds no neutron counts, so no Poisson likelihood; use --objective gaussian.")
-    return measured.counts, measured.norm
-
-
-def deviance(measured: Measured, found: Profile) -> float:
-    """Poisson deviance 2 Σ [μ − n + n log(n/μ)] of the counts, over the used pixels."""
-    counts, norm = _counted(measured)
-    n = counts[measured.used]
-    mu = np.maximum((np.asarray(found.model) * norm)[measured.used], LEAST * np.mean(n))
-    return float(2 * np.sum(mu - n + np.where(n > 0, n * np.log(np.where(n > 0, n, 1) / mu), 0.0)))
+    used, none = measured.used, np.zeros(len(measured.used), int)
+    n, m = (jnp.asarray(np.where(used, x, 0.0)) for x in (measured.counts, measured.norm))
+    return Counts(n, m, jnp.asarray(none), 0)

@@ -12,12 +12,12 @@ import scipy.optimize
 from scipy.stats import qmc
 
 from insiren.errors import FitError
-from insiren.fit.answer import _EDGE, _errors, _inverse
 from insiren.fit.assignment import Rule
-from insiren.fit.identify import identify
+from insiren.fit.identify import Seen, identify
 from insiren.fit.peaks import INSTRUMENT, JointProblem, PeakProblem, PeakSet, peak_problem, peak_set
 from insiren.fit.problem import choose
 from insiren.fit.result import Fit
+from insiren.fit.uncertainty import at_bound, blind, errors, inverse
 from insiren.forward import Forward
 
 _SCREENED = 256  # quasi-random points of the box
@@ -161,8 +161,8 @@ def fit_peaks(
     answer = _answer(problem, found.theta, (starts, found.agree))
     progress("errors", 1.0)
     settings = {"seed": seed, "preset": None, "assignment": assignment}
-    errors = np.sqrt(np.diag(answer.covariance))
-    other = [one for one in found.equals if np.any(np.abs(one - found.theta) > _APART * errors)]
+    apart = _APART * np.sqrt(np.diag(answer.covariance))
+    other = [one for one in found.equals if np.any(np.abs(one - found.theta) > apart)]
     equals = tuple(dict(zip(choice.names, one.tolist(), strict=True)) for one in other)
     return dataclasses.replace(answer, settings=settings, equals=equals)
 
@@ -274,19 +274,18 @@ def _answer(problem: PeakProblem, theta: np.ndarray, starts: tuple[int, int]) ->
     choice = problem.choice
     values = {name: float(value) for name, value in choice.values(theta).items()}
     problem.forward.check({name: values[name] for name in (p.name for p in problem.forward.parameters)})
-    width = choice.upper - choice.lower
-    edge = (theta - choice.lower < _EDGE * width) | (choice.upper - theta < _EDGE * width)
+    edge = at_bound(choice, theta)
     residual, J = problem.jacobian(theta)
     square, freedom = float(residual @ residual), max(1, len(residual) - int(np.sum(~edge)))
     noise = max(1.0, square / freedom)
-    covariance = noise * _inverse(J, edge)
-    units = {p.name: p.unit for p in choice.free}
+    covariance = noise * inverse(J, edge)
+    found = errors(choice, theta, covariance, blind(J, edge))
     return PeakFit(
         parameters=choice.free,
         fixed=choice.fixed,
         ties=choice.ties,
         values=values,
-        errors=_errors(choice, theta, covariance),
+        errors=found.of,
         covariance=covariance,
         at_bound=tuple(bool(e) for e in edge),
         description=problem.forward.describe(),
@@ -299,7 +298,8 @@ def _answer(problem: PeakProblem, theta: np.ndarray, starts: tuple[int, int]) ->
         maps=(),
         surrogate_check=None,
         problem=problem,  # type: ignore[arg-type]  # what a landscape asks of a problem it has
-        identified=identify(choice.names, units, covariance, J[:0], ()),
+        identified=identify(choice.free, theta, covariance, found.undetermined, Seen(J[:0], ())),
+        undetermined=found.undetermined,
         peaks=_beside(problem.sets, problem.energies(theta), problem.modes(theta)),
     )
 

@@ -21,8 +21,8 @@ import numpy as np
 from scipy import stats
 
 from insiren.errors import FitError
+from insiren.fit.misfit import misfit
 from insiren.fit.nuts import walk
-from insiren.fit.objective import deviance, profile
 from insiren.fit.problem import Problem
 from insiren.fit.result import Fit
 
@@ -113,7 +113,8 @@ def posterior(
     """
     if fit.objective == "pearson":
         raise FitError("The Pearson objective is no likelihood, so it has no posterior; fit with --objective gaussian.")
-    if loose := [n for n in fit.names if fit.errors[n] is None]:
+    moving = dict(zip(fit.names, np.isfinite(np.diag(fit.covariance)), strict=True))
+    if loose := [n for n in fit.names if fit.errors[n] is None and not (moving[n] and n in fit.undetermined)]:
         raise FitError(f"{', '.join(loose)} ended at a bound or without effect; fix it before sampling the posterior.")
     peaks = fit.problem.n_peaks
     method = method or ("importance" if peaks or fit.problem.forward.exact is None else "nuts")
@@ -131,16 +132,14 @@ def posterior(
 def log_density(fit: Fit, problem: Problem, theta: np.ndarray) -> float:
     """log posterior of θ up to a constant; −inf outside the bounds and where there is no spectrum.
 
-    A Poisson fit takes the deviance of the counts; scale and background keep the variances of the answer, which
-    moves them by less than their own error.
+    A Poisson fit takes the deviance of the counts. A background that is a sum of functions keeps the variances of the
+    answer, which moves it by less than its own error.
     """
     if np.any(theta < problem.choice.lower) or np.any(theta > problem.choice.upper):
         return -np.inf
-    if problem.kind != "poisson":
+    if not fit.maps:  # peaks alone
         return -0.5 * problem.objective(theta) / fit.noise
-    models = [profile(S, t) for S, t in zip(problem.spectra(theta), problem.data, strict=True)]
-    value = sum(deviance(m.measured, p) for m, p in zip(fit.maps, models, strict=True)) + problem.besides(theta)
-    return -0.5 * value / fit.noise if np.isfinite(value) else -np.inf
+    return -0.5 * misfit(problem, theta, [m.measured for m in fit.maps]) / fit.noise
 
 
 def _importance(fit: Fit, samples: int, seed: int, progress: Progress) -> Posterior:

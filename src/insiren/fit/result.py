@@ -45,7 +45,7 @@ class Fit:
         fixed: (name, value) of the fixed ones.
         ties: (name, expression) of the tied ones.
         values: of every parameter by name, in its unit.
-        errors: standard errors by name; None where fixed, at a bound or without effect.
+        errors: standard errors by name; None where fixed, at a bound or not determined.
         covariance: of the free parameters, in their units, shape (p, p); NaN at a bound or without effect.
         at_bound: whether each free parameter ended at a bound.
         description: what the Forward says of itself.
@@ -61,6 +61,7 @@ class Fit:
         warnings: remarks for the user, besides those that follow from the above.
         settings: seed and preset, and what the preset found besides.
         identified: in words, what the data determine and what not.
+        undetermined: parameters, free or tied, of which the data say less than the bounds do.
         systematics: how far the answer moves with each choice, once asked for.
         posterior: samples of it, once asked for.
     """
@@ -85,6 +86,7 @@ class Fit:
     warnings: tuple[str, ...] = ()
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
     identified: tuple[str, ...] = ()
+    undetermined: tuple[str, ...] = ()
     systematics: Systematics | None = None
     posterior: Posterior | None = None
 
@@ -128,7 +130,7 @@ class Fit:
         return float(np.mean(np.concatenate(parts)))
 
     def identifiability(self) -> list[str]:
-        """In words: which combinations of parameters the data determine, and which they do not."""
+        """In words: how well each parameter is known, and which combinations of those that are not."""
         return list(self.identified)
 
     def remarks(self) -> list[str]:
@@ -137,10 +139,11 @@ class Fit:
         for p, edge in zip(self.parameters, self.at_bound, strict=True):
             if edge:
                 said.append(self._at_edge(p))
-            elif self.errors[p.name] is None:
-                said.append(
-                    f"{p.name} has no effect on these pixels, so it has no error; fix it with --fix {p.name}=VALUE."
-                )
+            elif p.name in self.undetermined:
+                said.append(self._open(p))
+        for name, tie in self.ties:
+            if name in self.undetermined:
+                said.append(f"{name} = {tie} is not determined: it follows a parameter that is not.")
         if self.chi2_reduced is not None and self.chi2_reduced > 2:
             said.append(
                 f"χ² per degree of freedom is {self.chi2_reduced:.1f}: the model leaves structure in the data. The "
@@ -170,6 +173,19 @@ class Fit:
             )
         return ended + f"widen it with --bound {p.name}=LO:HI, or fix it."
 
+    def _open(self, p: Parameter) -> str:
+        """That a parameter is not determined, why, and what to do."""
+        k = self.names.index(p.name)
+        size, why = self.covariance[k, k], "it changes nothing that others do not undo"
+        if not np.isfinite(size):
+            why = "it has no effect on these pixels"
+        elif np.sqrt(size) >= (p.max - p.min) / 2:
+            why = f"its error covers all of its bounds {p.min:g} … {p.max:g}{' ' * bool(p.unit)}{p.unit}"
+        return (
+            f"{p.name} is not determined: {why}, so that the value given is as good as others. Fix it with --fix "
+            f"{p.name}=VALUE, tie it to another parameter with --tie, or add data that depend on it."
+        )
+
     def _beside(self, name: str) -> dict[str, float | None]:
         """The systematic and the total error of a parameter, where they are known."""
         if self.systematics is None or name not in self.names:
@@ -191,6 +207,7 @@ class Fit:
                 name: {
                     "value": value,
                     "error": self.errors[name],
+                    "determined": name not in self.undetermined,
                     **self._beside(name),
                     "unit": units[name.partition("[")[0]],
                     "fixed": name not in free,

@@ -12,6 +12,7 @@ from insiren.data.background import savgol_background, smooth_basis
 from insiren.data.legs import LEG_OF
 from insiren.data.spectrum import Measured, measured
 from insiren.errors import FitError, InsirenError
+from insiren.fit.along import along
 from insiren.fit.evidence import by_evidence
 from insiren.fit.objective import Target, reweighted, target
 from insiren.fit.peaks import JointProblem, PeakProblem
@@ -196,7 +197,7 @@ def _quadrature(fit: Fit) -> Iterator[Variant]:
 
 
 def _halves(fit: Fit) -> Iterator[Variant]:
-    """The pixels parted in two at several energies, and the first and second half along Q."""
+    """The pixels parted in two at several energies, and in Q: along each path at its middle, else at one |Q|."""
     if fit.problem.n_peaks:
         raise FitError("Halves along ω and Q: a list of peaks belongs to neither, so none is fitted alone.")
     maps = _maps(fit)
@@ -205,12 +206,22 @@ def _halves(fit: Fit) -> Iterator[Variant]:
         for word, low in (("below", True), ("above", False)):
             keep = [(np.asarray(m.points.omega) <= border) == low for m in maps]
             yield from _part(fit, f"ω parted at {border:.4g} meV", f"ω {word} {border:.4g} meV alone", keep)
+    lower, what = _lower_half(fit)
     for word, first in (("first", True), ("second", False)):
-        keep = []
-        for m in maps:
-            at = np.asarray(m.points.index if m.points.Q_abs is None else np.asarray(m.points.Q_abs)[m.points.index])
-            keep.append((at <= np.median(at[m.used])) == first)
-        yield from _part(fit, "Q range", f"{word} half of Q alone", keep)
+        yield from _part(fit, "Q range", f"{word} half of {what} alone", [one == first for one in lower])
+
+
+def _lower_half(fit: Fit) -> tuple[list[np.ndarray], str]:
+    """Which pixels of each data set lie in the first half of its path, else at lower |Q|; and of what they are half."""
+    found, maps = [], _maps(fit)
+    places = [along(m.points, source) for m, source in zip(maps, fit.problem.sources, strict=True)]
+    at = [place.values[np.asarray(m.points.index)] for place, m in zip(places, maps, strict=True)]
+    scattered = [x[m.used] for x, m, place in zip(at, maps, places, strict=True) if not place.path]
+    border = float(np.median(np.concatenate(scattered))) if scattered else 0.0
+    for x, m, place in zip(at, maps, places, strict=True):
+        found.append(x <= (np.median(x[m.used]) if place.path else border))
+    paths = sum(place.path for place in places)
+    return found, "the path" if paths == len(places) else "paths and |Q|" if paths else "|Q|"
 
 
 def _sets(fit: Fit, data: list[sc.DataArray]) -> Iterator[Variant]:

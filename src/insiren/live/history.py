@@ -1,14 +1,17 @@
 """The answers so far: how far they agree with each other, and how long the rest takes.
 
 The counts of two updates of one measurement are nested, so that the covariance of two estimates is the variance of the
-later one, and their difference has the variance V_early − V_late. Errors fall with the root of the neutrons.
+later one, and their difference has the variance V_early − V_late. Where that is small beside V_early the later counts
+say nothing new, and the difference of two nearly equal variances is rounding and misfit: such directions cannot be
+judged. Errors fall with the root of the neutrons.
 
-Source: Hausman, Econometrica 46, 1251 (1978), for the variance of the difference of an efficient and a nested estimate.
+Source: Hausman, Econometrica 46, 1251 (1978), for the variance of the difference of an efficient and a nested estimate;
+Hausman and Taylor, Econ. Lett. 8, 239 (1981), for the generalised inverse where it is singular.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +24,8 @@ _RECENT = 4.0  # factor in neutrons of the history that a forecast uses
 _THIN = 1.05  # factor in neutrons between two answers that are kept
 _FEWEST = 3  # answers from which a scatter can be told
 _SCATTER = 0.03  # least relative scatter of an error: what 500 effective neutrons would leave
-_RANK = 1e-9  # of the largest eigenvalue: a smaller one of the variance of a difference is rounding
+_BLIND = 1e-12  # of the largest eigenvalue of a correlation matrix: smaller ones are rounding
+_SHRUNK = 0.2  # of V_early, by which V_late is less where the later counts say something new: 10 % of an error
 
 
 class Answer(NamedTuple):
@@ -34,6 +38,8 @@ class Answer(NamedTuple):
         theta: their values, shape (p,).
         covariance: shape (p, p); NaN for those without an error.
         tension: with the earlier data in σ, or None.
+        quoted: errors by name that hold the misfit of the model too, None where there is none; by default those of the
+            covariance.
     """
 
     number: int
@@ -42,10 +48,13 @@ class Answer(NamedTuple):
     theta: np.ndarray
     covariance: np.ndarray
     tension: float | None = None
+    quoted: Mapping[str, float | None] | None = None
 
     @property
     def errors(self) -> dict[str, float | None]:
-        """Standard errors by name; None where there is none."""
+        """The errors that are quoted, by name; None where there is none."""
+        if self.quoted is not None:
+            return dict(self.quoted)
         sigma = np.sqrt(np.diag(self.covariance))
         return {n: float(s) if np.isfinite(s) else None for n, s in zip(self.names, sigma, strict=True)}
 
@@ -70,9 +79,12 @@ def answer_of(content: dict[str, Any]) -> Answer:
     covariance = np.array([[np.nan if x is None else x for x in row] for row in content["covariance"]], float)
     theta = np.array([content["parameters"][name]["value"] for name in names], float)
     tension = None if live["tension"] is None else float(live["tension"]["sigma"])
+    entries = [(name, content["parameters"][name]) for name in names]
+    quoted = {name: one.get("total_error", one["error"]) for name, one in entries}
     return Answer(
-        int(live["number"]), float(live["neutrons"]), names, theta, covariance.reshape(len(names), len(names)), tension
-    )
+        int(live["number"]), float(live["neutrons"]), names, theta, covariance.reshape(len(names), len(names)), tension,
+        quoted,
+    )  # fmt: skip
 
 
 def thinned(history: Sequence[Answer]) -> tuple[Answer, ...]:
@@ -96,21 +108,44 @@ def earlier(history: Sequence[Answer], now: Answer) -> Answer | None:
 
 
 def tension(before: Answer, now: Answer) -> float | None:
-    """How far an answer moved since an earlier one, in σ: the Gaussian σ of the same probability as dᵀ(V_e − V_l)⁻¹d.
+    """How far an answer moved since an earlier one, in σ: the Gaussian σ of the same probability as dᵀ(V_e − V_l)⁺d.
 
-    Directions in which the earlier answer is no less certain say nothing and are left out; None if none is left.
+    Directions in which the answer has become hardly more certain cannot be judged and are left out; None if none is
+    left.
     """
+    value, along = _difference(before, now)
+    judged = value > _SHRUNK
+    if not judged.any():
+        return None
+    return sigma_of(float(np.sum(along[judged] ** 2 / value[judged])), int(judged.sum()))
+
+
+def moved(before: Answer, now: Answer) -> float:
+    """How far an answer moved in units of the later error: more than any growth of the data allows, however little."""
     known = np.isfinite(np.diag(before.covariance)) & np.isfinite(np.diag(now.covariance))
     if not known.any():
-        return None
+        return 0.0
+    step = (now.theta - before.theta)[known]
+    square = float(step @ np.linalg.pinv(now.covariance[np.ix_(known, known)], hermitian=True) @ step)
+    return sigma_of(square, int(known.sum()))
+
+
+def judged(before: Answer, now: Answer) -> tuple[int, int]:
+    """In how many directions of the parameters two answers can be compared, and how many there are."""
+    value, _ = _difference(before, now)
+    return int(np.sum(value > _SHRUNK)), len(value)
+
+
+def _difference(before: Answer, now: Answer) -> tuple[np.ndarray, np.ndarray]:
+    """V_early − V_late and the move along its principal directions, in units in which V_early is 1."""
+    known = np.isfinite(np.diag(before.covariance)) & np.isfinite(np.diag(now.covariance))
     early, late = (one.covariance[np.ix_(known, known)] for one in (before, now))
     size = np.sqrt(np.diag(early))
-    value, vector = np.linalg.eigh((early - late) / np.outer(size, size))
-    along = vector.T @ ((now.theta - before.theta)[known] / size)
-    counted = value > _RANK * max(float(value[-1]), 0.0)
-    if not counted.any() or value[-1] <= 0:
-        return None
-    return sigma_of(float(np.sum(along[counted] ** 2 / value[counted])), int(counted.sum()))
+    scale, turn = np.linalg.eigh(early / np.outer(size, size))
+    sound = scale > _BLIND * scale[-1:]
+    root = turn[:, sound].T / np.sqrt(scale[sound])[:, None] / size
+    value, vector = np.linalg.eigh(np.eye(int(sound.sum())) - root @ late @ root.T)
+    return value, vector.T @ (root @ (now.theta - before.theta)[known])
 
 
 def sigma_of(square: float, freedom: int) -> float:

@@ -25,7 +25,7 @@ from insiren.errors import FitError, InsirenError
 from insiren.fit.optimise import Posed
 from insiren.live.box import Box, box_of, candidates, judged, with_plane
 from insiren.live.fold import State, by_key, checked, fold, neutrons
-from insiren.live.history import Answer, answer_of, earlier, tension, thinned
+from insiren.live.history import Answer, answer_of, earlier, moved, tension, thinned
 from insiren.live.ledger import Ledger
 from insiren.live.snapshots import Folder, LiveError, encoded, lines, now, replace
 from insiren.live.stop import ODDS, Quality
@@ -106,6 +106,7 @@ class Live:
         for option, names in (("--target", wishes.targets), ("--decide", wishes.decide)):
             if strange := [n for n in names if n.partition("[")[0] not in known]:
                 raise LiveError(f"{option} {strange[0]}: no parameter is called that; there are {', '.join(known)}.")
+        _check_asked(asked, wishes.decide)
         wishes.out.mkdir(parents=True, exist_ok=True)
         self._claim()
         self.folder = Folder(wishes.out)
@@ -301,7 +302,9 @@ class Live:
             self.say("warning", f"no answer with {self.state.neutrons:,.0f} neutrons: the likelihood is not finite.")
             return None
         number = self.number + 1
-        answer = Answer(number, self.state.neutrons, found.fit.names, found.fit.theta, found.fit.covariance)
+        fit = found.fit
+        quoted = {name: fit.total_errors[name] for name in fit.names}
+        answer = Answer(number, self.state.neutrons, fit.names, fit.theta, fit.covariance, quoted=quoted)
         before = earlier(self.history, answer)
         answer = answer._replace(tension=None if before is None else tension(before, answer))
         history = thinned((*self.history, answer))
@@ -364,16 +367,33 @@ class Live:
             noise = SUSPECT * float(np.hypot(described.sigma, self.quality.sigma))
             if described.reduced - self.quality.reduced > max(WORSE, noise):
                 return True
-        last = self.history[-1]
         answer = Answer(0, count, warm.fit.names, warm.fit.theta, warm.fit.covariance)
-        moved = tension(last, answer) if last.names == answer.names and last.neutrons < count else None
-        return moved is not None and moved > SUSPECT
+        before = [earlier(self.history, answer), self.history[-1]]
+        alike = [one for one in before if one is not None and one.names == answer.names and one.neutrons < count]
+        return any((tension(one, answer) or 0.0) > SUSPECT or moved(one, answer) > SUSPECT for one in alike)
+
+
+def _check_asked(asked: Asked, decide: Mapping[str, float]) -> None:
+    """Refuses a question about a value that no answer can have.
+
+    Raises:
+        LiveError: it lies outside the bounds.
+    """
+    bounds = {p.name: (p.min, p.max) for p in asked.forward.parameters} | dict(asked.wanted.bounds or {})
+    for name, value in decide.items():
+        low, high = bounds.get(name, bounds[name.partition("[")[0]])
+        if not low <= value <= high:
+            raise LiveError(
+                f"--decide {name}={value:g}: the bounds are {low:g} … {high:g}, so that no answer can be that; widen "
+                f"them with --bound {name}=LO:HI."
+            )
 
 
 def _shown(fit: Any) -> str:
     """The free parameters in words."""
     parts = []
     for name in fit.names:
-        error = fit.errors[name]
-        parts.append(f"{name} {fit.values[name]:.4g}" + ("" if error is None else f" ± {error:.2g}"))
+        error = fit.total_errors[name]
+        known = f"{fit.values[name]:.4g}" + ("" if error is None else f" ± {error:.2g}")
+        parts.append(f"{name} {'not determined' if name in fit.undetermined else known}")
     return ", ".join(parts)

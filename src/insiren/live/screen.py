@@ -17,13 +17,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 from scipy.spatial import KDTree
 from scipy.special import logsumexp
 from scipy.stats import qmc
 
 from insiren.data.spectrum import Measured
-from insiren.fit.objective import Target
+from insiren.fit.objective import Target, cost
 from insiren.fit.problem import Problem
 from insiren.fit.search import rough
 from insiren.forward import Points
@@ -32,9 +32,7 @@ SCREENED = 256  # points of the box
 PLANE = 15  # points along each axis of the landscape
 _COLUMNS = 128  # of the coarse pixels, all data sets together
 _ROWS = 61  # of each
-_ROUNDS = 3  # of weights from the model; the third moves a deviance by less than 0.1
 _BATCH = 16  # spectra at once
-_LEAST = 1e-3  # of the mean: an expected count is never less, as in the fit
 _NEIGHBOURS = 4  # of a point, times the number of parameters
 
 
@@ -151,12 +149,10 @@ def summed(problem: Problem, maps: list[Measured], cells: tuple[Cells, ...]) -> 
 def deviances(problem: Problem, data: list[dict[str, np.ndarray]], spectra: tuple[np.ndarray, ...]) -> np.ndarray:
     """The deviance (χ² where there are no counts) at each point, infinite where there is no spectrum, shape (n,)."""
     total = 0.0
-    for target, one, S in zip(problem.data, data, spectra, strict=True):
-        axes = _axes(target, one["intensity"].shape)
+    for target, S in zip(targets(problem, data), spectra, strict=True):
         many = -(-len(S) // _BATCH) * _BATCH  # one shape, one compile
-        filled = np.concatenate([S, np.repeat(S[-1:], many - len(S), axis=0)])
-        value = _deviances(filled, one["intensity"], one["exposure"], axes, problem.kind == "poisson")
-        total = total + np.asarray(value)[: len(S)]
+        filled = np.concatenate([S, np.repeat(S[-1:], many - len(S), axis=0)]).reshape(many, -1)
+        total = total + np.asarray(_costs(jnp.asarray(filled), target))[: len(S)]
     return np.where(np.isfinite(total), total, np.inf)
 
 
@@ -185,43 +181,8 @@ def _axes(target: Target, shape: tuple[int, int]) -> tuple[int, ...]:
     return () if groups == 0 else (0, 1) if groups == 1 or shape[1] == 1 else (0,)
 
 
-def _deviances(S: np.ndarray, I: np.ndarray, exposure: np.ndarray, axes: tuple[int, ...], counted: bool) -> Array:
-    return _compiled(jnp.asarray(S), jnp.asarray(I), jnp.asarray(exposure), axes, counted)
-
-
-def _one(S: Array, I: Array, exposure: Array, axes: tuple[int, ...], counted: bool) -> Array:
-    S = S.astype(float)
-
-    def solved(w: Array) -> Array:
-        total = lambda x: jnp.sum(x, axis=axes, keepdims=True) if axes else jnp.zeros((1, 1))  # noqa: E731
-        weight = total(w)
-        safe = jnp.where(weight > 0, weight, 1.0)
-        mean_S, mean_I = total(w * S) / safe, total(w * I) / safe
-        below = jnp.sum(w * (S - mean_S) ** 2)
-        scale = jnp.maximum(jnp.sum(w * (S - mean_S) * (I - mean_I)) / jnp.where(below > 0, below, 1.0), 0.0)
-        return scale * (S - mean_S) + mean_I
-
-    if not counted:
-        return jnp.sum(exposure * (I - solved(exposure)) ** 2)
-    used = exposure > 0
-    least = _LEAST * jnp.sum(exposure * I) / jnp.maximum(jnp.sum(used), 1)  # in counts
-    # first as if there were background alone: few counts tell no variance
-    flat = jnp.sum(exposure * I, axis=axes or None, keepdims=True) / jnp.maximum(
-        jnp.sum(exposure, axis=axes or None, keepdims=True), 1e-300
-    )
-    mu = jnp.maximum(exposure * flat, least)
-    for _ in range(_ROUNDS):
-        model = solved(jnp.where(used, exposure**2 / mu, 0.0))
-        mu = jnp.maximum(exposure * model, least)
-    n = exposure * I
-    return 2 * jnp.sum(jnp.where(used, mu - n + jnp.where(n > 0, n * jnp.log(jnp.where(n > 0, n, 1) / mu), 0.0), 0.0))
-
-
-_compiled: Any = jax.jit(
-    lambda S, I, exposure, axes, counted: jax.lax.map(
-        lambda one: _one(one, I, exposure, axes, counted), S, batch_size=_BATCH
-    ),
-    static_argnums=(3, 4),
+_costs: Any = jax.jit(
+    lambda S, target: jax.lax.map(lambda one: cost("poisson", (one.astype(float),), (target,)), S, batch_size=_BATCH)
 )
 
 
@@ -271,7 +232,8 @@ def modes(
     known = np.isfinite(np.diag(covariance))
     if known.any():
         C = covariance[np.ix_(known, known)] / np.outer(width[known], width[known])
-        leading.append(float(logs[0] + 0.5 * np.linalg.slogdet(2 * np.pi * C)[1]))
+        # a valley wider than the box ends where the box does
+        leading.append(float(logs[0] + min(0.0, 0.5 * np.linalg.slogdet(2 * np.pi * C)[1])))
     if not outside.any():
         return Modes(1.0, None, False)
     others = float(logsumexp(logs[outside]) + cell)

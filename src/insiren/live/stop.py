@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import stats
 
 from insiren.live.history import Answer, z_of
 
@@ -45,12 +46,14 @@ class Hypothesis(NamedTuple):
 
     Attributes:
         value: in the parameter's unit.
-        width: of the bounds.
+        low: its lower bound.
+        high: its upper bound.
         odds: for or against it, by which the question is decided.
     """
 
     value: float
-    width: float
+    low: float
+    high: float
     odds: float
 
 
@@ -115,7 +118,7 @@ def _target(name: str, target: float, error: float | None, unit: str, z: float) 
     unit = f" {unit}" if unit else ""
     if error is None:
         return Condition(
-            f"target {name}", False, f"no error yet, {target:g}{unit} wanted (at a bound or without effect)"
+            f"target {name}", False, f"no error yet, {target:g}{unit} wanted (at a bound or not determined)"
         )
     half = z * error
     sign = "≤" if half <= target else ">"
@@ -125,19 +128,30 @@ def _target(name: str, target: float, error: float | None, unit: str, z: float) 
 def _decided(name: str, asked: Hypothesis, answer: Answer) -> Condition:
     """Whether the odds for or against a value suffice.
 
-    Their ratio of evidences is the density of the posterior at the value, a Gaussian, over that of the prior.
+    Their ratio of evidences is the density of the posterior at the value, a Gaussian that ends at the bounds, over that
+    of the prior, which is even between them.
 
     Source: Dickey, Ann. Math. Statist. 42, 204 (1971).
     """
     error, named = answer.errors.get(name), f"target {name} = {asked.value:g}"
     if error is None:
-        return Condition(named, False, "no error yet, so no odds (at a bound or without effect)")
-    off = (dict(zip(answer.names, answer.theta.tolist(), strict=True))[name] - asked.value) / error
-    ratio = float(np.log(asked.width / (np.sqrt(2 * np.pi) * error)) - off**2 / 2)
+        return Condition(named, False, "no error yet, so no odds (at a bound or not determined)")
+    if not asked.low <= asked.value <= asked.high:
+        return Condition(named, False, _outside(name, asked))
+    best = dict(zip(answer.names, answer.theta.tolist(), strict=True))[name]
+    inside = np.diff(stats.norm.cdf([asked.low, asked.high], best, error))[0]
+    ratio = float(stats.norm.logpdf(asked.value, best, error) + np.log((asked.high - asked.low) / inside))
     met = abs(ratio) >= np.log(asked.odds)
     word, sign = "for" if ratio > 0 else "against", "≥" if met else "<"
     shown = f"{np.exp(abs(ratio)):.3g}" if abs(ratio) < _SURE else f"10^{abs(ratio) / np.log(10):.0f}"
     return Condition(named, bool(met), f"odds {shown} {word} it {sign} {asked.odds:g}")
+
+
+def _outside(name: str, asked: Hypothesis) -> str:
+    return (
+        f"{asked.value:g} lies outside the bounds {asked.low:g} … {asked.high:g}, where no answer is looked for, so "
+        f"that it has no odds; widen them with --bound {name}=LO:HI"
+    )
 
 
 def _steady(history: Sequence[Answer]) -> Condition:
@@ -149,7 +163,10 @@ def _steady(history: Sequence[Answer]) -> Condition:
     recent = recent if len(recent) >= FEWEST else history[-FEWEST:]
     known = [one.tension for one in recent if one.tension is not None]
     if len(known) < FEWEST or history[-1].tension is None:
-        return Condition(name, False, f"no {FEWEST} answers yet with another at half the neutrons to compare with")
+        return Condition(
+            name, False,
+            f"no {FEWEST} answers yet with another at half the neutrons that is less certain, to compare with",
+        )  # fmt: skip
     worst = max(known)
     met = worst <= CALM
     return Condition(name, met, f"moved by {worst:.1f} σ {'≤' if met else '>'} {CALM:g} σ against half the neutrons")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from insiren.fit.result import Fit
-from insiren.live.history import Answer, forecast, z_of
+from insiren.live.history import Answer, forecast, judged, z_of
 from insiren.live.maps import maps
 from insiren.live.picture import picture
 from insiren.live.snapshots import now
@@ -55,8 +55,8 @@ def snapshot_of(
 ) -> dict[str, Any]:  # fmt: skip
     """A snapshot's files by name, bytes or what JSON holds; for targets and what to decide see `Wishes`."""
     units = {p.name: p.unit for p in fit.parameters}
-    widths = {p.name: p.max - p.min for p in fit.parameters}
-    asked = {name: Hypothesis(at, widths.get(name, 1.0), odds) for name, at in (decide or {}).items()}
+    bounds = {p.name: (p.min, p.max) for p in fit.parameters}
+    asked = {name: Hypothesis(at, *bounds.get(name, (at, at)), odds) for name, at in (decide or {}).items()}
     advice = advise(story.history, targets, units, confidence, story.share, story.quality, asked)
     live = _live(fit, story, targets, confidence, advice)
     seconds = dict(story.seconds or {})
@@ -95,11 +95,14 @@ def _live(
 
 
 def _target(fit: Fit, story: Story, name: str, target: float, confidence: float) -> dict[str, Any]:
-    z, error = z_of(confidence), fit.errors.get(name)
+    z, error = z_of(confidence), fit.total_errors.get(name)
     expected = forecast(story.history, name, target, z)
     return {"target": target, "error": None if error is None else z * error, **expected._asdict()}
 
 
 def _tension(now_: Answer, before: Answer | None) -> str:
-    at = "" if before is None else f" since {before.neutrons:,.0f} neutrons"
-    return f"moved by {now_.tension:.1f} σ{at}, of what the growth of the data allows"
+    if before is None:
+        return f"moved by {now_.tension:.1f} σ, of what the growth of the data allows"
+    known, there = judged(before, now_)
+    part = "" if known == there else f"; of {there} directions only {known} can be judged, the rest became no surer"
+    return f"moved by {now_.tension:.1f} σ since {before.neutrons:,.0f} neutrons, of what their growth allows{part}"

@@ -15,15 +15,15 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import scipp as sc
 
-from insiren.data.spectrum import Measured
 from insiren.errors import FitError, UnstableStructure
 from insiren.fit.answer import answer_at
 from insiren.fit.marquardt import descend
-from insiren.fit.objective import deviance, profile
+from insiren.fit.misfit import misfit
 from insiren.fit.optimise import FINELY, Posed, Wanted, pose, refine, settle
 from insiren.fit.problem import Problem
 from insiren.fit.result import Fit
 from insiren.fit.search import AGREE, search
+from insiren.fit.systematics import with_structure
 from insiren.fit.treatment import Treatment
 from insiren.fit.weights import adapted
 from insiren.forward import Forward
@@ -238,15 +238,6 @@ def ends_of(
     return ends, [theta for theta in lost if not beside(theta)]
 
 
-def misfit(problem: Problem, theta: np.ndarray, maps: Sequence[Measured]) -> float:
-    """What minima are compared by: the deviance of counts, else Σ r²."""
-    if problem.kind != "poisson":
-        return problem.objective(theta)
-    pairs = zip(maps, problem.spectra(theta), problem.data, strict=True)
-    value = sum(deviance(one, profile(S, target)) for one, S, target in pairs)
-    return value if np.isfinite(value) else np.inf
-
-
 def _within(problem: Expanded, step: np.ndarray, theta: np.ndarray) -> bool:
     """Whether a step is short in units of the errors."""
     gram = problem.normal(theta[None]).gram[0]
@@ -260,7 +251,7 @@ def _answered(
     answer = answer_at(end.at, end.theta, made.maps, asked.wish.background, starts)
     settings = {"seed": asked.seed, "preset": None, "weights": asked.wish.weights, "robust": asked.wish.robust}
     settings["each"] = list(end.at.choice.each)
-    answer = dataclasses.replace(answer, warnings=made.remarks, settings=settings)
+    answer = with_structure(dataclasses.replace(answer, warnings=made.remarks, settings=settings))
     return Update(answer, anew, Memory(grids(sets), end.theta, end.problem, end.at.tangent, starts, neutrons))
 
 

@@ -108,7 +108,7 @@ def _parameter(fit: Fit, p: Parameter) -> str:
     free = p.name in fit.names
     error = f" <small>± {error}</small>" if error else ""
     name = f"<code>{escape(p.name)}</code>" if p.label and p.label != p.name else ""
-    kind = {"free": "free", "at bound": "edge"}.get(state, "")
+    kind = {"free": "free", "at bound": "edge", "not determined": "edge"}.get(state, "")
     return (
         f'<tr{"" if free else " class=still"}><th scope="row">{symbol(p)}{name}</th>'
         f'<td class="value">{value}{error}</td><td>{escape(p.unit)}</td>'
@@ -253,12 +253,12 @@ def _correlation(fit: Fit) -> str:
     symbols = [symbol(p) for p in fit.parameters]
     head = "".join(f'<th scope="col">{s}</th>' for s in symbols)
     rows = []
-    for name, row in zip(symbols, fit.correlation, strict=True):
+    for name, row, edge in zip(symbols, fit.correlation, fit.at_bound, strict=True):
         cells = []
-        for r in row:
-            known = math.isfinite(r)
+        for r, other in zip(row, fit.at_bound, strict=True):
+            known, none = math.isfinite(r), "at bound" if edge or other else "no effect"
             tint = f"rgba(var(--{'plus' if r > 0 else 'minus'}), {0.5 * min(1, abs(r)):.2f})" if known else "none"
-            cells.append(f'<td style="background:{tint}">{f"{r:+.2f}".replace("-", "−") if known else "at bound"}</td>')
+            cells.append(f'<td style="background:{tint}">{f"{r:+.2f}".replace("-", "−") if known else none}</td>')
         rows.append(f'<tr><th scope="row">{name}</th>{"".join(cells)}</tr>')
     return f'<div class="scroll"><table class="matrix"><tr><td></td>{head}</tr>\n' + "\n".join(rows) + "</table></div>"
 

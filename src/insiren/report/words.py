@@ -56,12 +56,13 @@ def quoted(fit: Fit) -> str:
     """Every parameter with its error, and with its systematic error where that was asked for."""
     units = {p.name: f" {p.unit}" if p.unit else "" for p in fit.parameters}
     said = []
-    for name in fit.names:
+    for name in (n for n in fit.names if n not in fit.undetermined):
         text = value_text(fit.values[name], fit.errors[name])
         if fit.systematics is not None:
             statistical = " (statistical)" if fit.errors[name] else ""
             text += f"{statistical} ± {fit.systematics.total[name]:.2g} (systematic)"
         said.append(f"{name} = {text}{units[name]}")
+    said += [f"{name} not determined" for name in fit.names if name in fit.undetermined]
     return _listed(said)
 
 
@@ -96,7 +97,9 @@ def grouped(number: int) -> str:
 
 
 def status(fit: Fit, name: str) -> str:
-    """Whether a parameter is free, at a bound, fixed or tied."""
+    """Whether a parameter is free, at a bound, fixed or tied, or not determined whichever it is."""
+    if name in fit.undetermined:
+        return "not determined"
     if name in fit.names:
         return "at bound" if fit.at_bound[fit.names.index(name)] else "free"
     return f"tied: {dict(fit.ties)[name]}" if name in dict(fit.ties) else "fixed"

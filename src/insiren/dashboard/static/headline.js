@@ -24,9 +24,13 @@ export function free(fit) {
   return found.sort(([a], [b]) => (place(a) < place(b) ? -1 : place(a) > place(b) ? 1 : 0));
 }
 
+/** The error of a parameter, with the misfit of the model where it is known. */
+const quoted = (one) => one.total_error ?? one.error;
+
 function parameter(name, one, target) {
-  const [value, error] = rounded(one.value, one.error);
-  const said = one.at_bound ? "at a bound, so without an error" : error ? "" : "without an error";
+  const [value, error] = rounded(one.value, quoted(one));
+  const open = one.determined === false;
+  const said = open ? "not determined by these data" : one.at_bound ? "at a bound, so without an error" : error ? "" : "without an error";
   const reached = target && target.error !== null && target.error <= target.target;
   const goal = target
     ? element("p", reached ? "goal met" : "goal", `target ± ${brief(target.target)}${reached ? " reached" : ""}`)
@@ -138,7 +142,8 @@ export function showStop(fit) {
 export function numbersText(fit, run) {
   const live = fit.live ?? {};
   const rows = free(fit).map(([name, one]) => {
-    const [value, error] = rounded(one.value, one.error);
+    const [value, error] = rounded(one.value, quoted(one));
+    if (one.determined === false) return `${name} not determined (best ${value}${one.unit ? ` ${one.unit}` : ""})`;
     return `${name} = ${value}${error ? ` ± ${error}` : ""}${one.unit ? ` ${one.unit}` : ""}`;
   });
   const facts = [`${grouped(live.neutrons)} neutrons`, `snapshot ${live.number}`, live.time].filter(Boolean).join(", ");
