@@ -35,10 +35,12 @@ class Ends(NamedTuple):
     Attributes:
         thetas: shape (s, p).
         costs: Σ r², shape (s,).
+        grams: JᵀJ, shape (s, p, p).
     """
 
     thetas: np.ndarray
     costs: np.ndarray
+    grams: np.ndarray
 
 
 class Settings(NamedTuple):
@@ -106,7 +108,7 @@ def descend(
                 believed[s] = False
                 active[s] = mu[s] < _MOST and promised[s] > _ROUNDING * here.cost[s]
         progress((n + 1) / settings.steps)
-    return Ends(at, here.cost)
+    return Ends(at, here.cost, here.gram / np.outer(width, width))
 
 
 def _scaled(found: Normal, width: np.ndarray) -> Normal:
