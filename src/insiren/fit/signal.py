@@ -1,7 +1,7 @@
-"""How many σ of signal an answer explains: its objective beside that of no magnon at all, scale 0 of every data set.
+"""How many σ of signal an answer explains: its χ² or deviance beside that of no magnon, scale 0 of every data set.
 
 In a wide box chance alone offers many places for a ridge. Their number is the volume of the box in units of the errors;
-what remains of the significance is what counts.
+what is left of the significance when all of them are tried is what counts.
 
 Source: the number of places by the width of the errors: MacKay, Information Theory, Inference, and Learning Algorithms
 (2003), section 28.1; the same as a trials factor: Gross and Vitells, Eur. Phys. J. C 70, 525 (2010).
@@ -10,11 +10,14 @@ Source: the number of places by the width of the errors: MacKay, Information The
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
+from insiren.data.spectrum import Measured
+from insiren.fit.objective import Kind, Profile, Target, deviance, profile
 from insiren.fit.problem import Problem
 
 
@@ -24,8 +27,8 @@ class Signal(NamedTuple):
     Attributes:
         drop: of χ² or deviance, against no magnon.
         sigma: its root in units of the noise.
-        beyond_chance: σ that are left when the answer could have been anywhere in the box.
-        places: where it could have been, as many as can be told apart.
+        beyond_chance: σ that are left when the answer could have been at any place of the box.
+        places: so many can be told apart.
     """
 
     drop: float
@@ -34,15 +37,37 @@ class Signal(NamedTuple):
     places: float
 
     def to_dict(self) -> dict[str, Any]:
+        """The signal as JSON holds it."""
         return self._asdict()
 
 
-def without(problem: Problem, theta: np.ndarray) -> float:
-    """The objective of no magnon: backgrounds alone, and at θ what is no map."""
+def without_magnons(problem: Problem) -> float:
+    """The objective of maps in which nothing but background is seen."""
     if problem.kind == "pearson":
         return 1.0  # no correlation
-    nothing = tuple(jnp.zeros(len(points)) for points in problem.points)
-    return problem.objective_of(nothing) + problem.besides(theta)
+    return problem.objective_of(tuple(jnp.zeros(len(points)) for points in problem.points))
+
+
+def explained(kind: Kind, maps: Sequence[Measured], data: Sequence[Target], found: Sequence[Profile]) -> float:
+    """By how much χ² or deviance of maps is lower than without magnons, each with its best background.
+
+    Args:
+        kind: of the objective.
+        maps: the data sets.
+        data: as the fit saw them.
+        found: their models at the answer.
+    """
+    drop = 0.0
+    for one, target, best in zip(maps, data, found, strict=True):
+        none = profile(jnp.zeros(target.pixels), target)
+        drop += _misfit(kind, one, target, none) - _misfit(kind, one, target, best)
+    return drop
+
+
+def _misfit(kind: Kind, one: Measured, data: Target, found: Profile) -> float:
+    if kind == "poisson":
+        return deviance(one, found)
+    return float(jnp.sum(data.weight * (data.intensity - found.model) ** 2))
 
 
 def signal_of(drop: float, noise: float, covariance: np.ndarray, width: np.ndarray) -> Signal:
@@ -51,14 +76,14 @@ def signal_of(drop: float, noise: float, covariance: np.ndarray, width: np.ndarr
     Args:
         drop: against no magnon.
         noise: factor on the covariance.
-        covariance: of the parameters; NaN of those that are not determined.
-        width: of their bounds.
+        covariance: of the parameters, shape (p, p); NaN of those that are not determined.
+        width: of their bounds, shape (p,).
     """
     sound = np.isfinite(np.diag(covariance))
     places = 1.0
     if sound.any():
-        inside = covariance[np.ix_(sound, sound)] / np.outer(width[sound], width[sound])
-        sign, log = np.linalg.slogdet(2 * math.pi * inside)
-        places = max(1.0, math.exp(min(-log / 2, 600.0))) if sign > 0 else 1.0
+        inside = 2 * math.pi * covariance[np.ix_(sound, sound)] / np.outer(width[sound], width[sound])
+        # a parameter that the box determines better than the data has one place
+        places = float(np.prod(np.maximum(1.0, np.maximum(np.linalg.eigvalsh(inside), 1e-30) ** -0.5)))
     square = max(drop, 0.0) / noise
     return Signal(drop, math.sqrt(square), math.sqrt(max(square - 2 * math.log(places), 0.0)), places)

@@ -17,7 +17,7 @@ import numpy as np
 
 from insiren.fit.objective import Target
 from insiren.fit.problem import Problem
-from insiren.fit.signal import without
+from insiren.fit.signal import without_magnons
 
 _REACH = 2.0  # of δᵀMδ
 
@@ -35,7 +35,7 @@ def metric(problem: Problem, theta: np.ndarray, batch: int) -> np.ndarray:
         problem, data=tuple(_like(t, np.asarray(S)) for t, S in zip(problem.data, spectra, strict=True))
     )
     found = own.normal(np.resize(theta, (batch, len(theta))), np.arange(batch) == 0)
-    explained = without(own, theta) - found.cost[0]
+    explained = without_magnons(own) - found.cost[0]
     sound = np.isfinite(found.gram[0]).all() and explained > 0
     return found.gram[0] / explained if sound else np.zeros_like(found.gram[0])
 
