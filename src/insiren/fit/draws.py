@@ -46,6 +46,12 @@ class Boxes(NamedTuple):
         """Whether the answer may be far smaller than the bounds."""
         return len(self.lower) > _MANY
 
+    def around(self, theta: np.ndarray) -> np.ndarray:
+        """The scale of differences that matter near θ, (p,): the width of the box, of a wide one of its least part."""
+        inside = np.flatnonzero(np.all((self.lower <= theta) & (theta <= self.upper), axis=1))
+        which = inside[-1] if self.wide and len(inside) else 0
+        return self.upper[which] - self.lower[which]
+
 
 def boxes(choice: Choice, highest: float) -> Boxes:
     """The boxes in which points are drawn, the whole one first.

@@ -10,10 +10,11 @@ import numpy as np
 
 from insiren.fit.choice import Choice
 from insiren.fit.draws import Boxes, drawn
-from insiren.fit.peaks import INSTRUMENT
+from insiren.fit.peaks import INSTRUMENT, PeakProblem
 from insiren.fit.problem import Problem
 
 _DRAWN = 128  # points of each search in the first turn, in all boxes together
+DESCENTS = 6  # of the best screened points, half of them of each search, besides the raw starts
 _BLOCK = 64  # at once, and the fewest in a box
 _BLUR = 2.0  # on the energy width: twice as wide valleys, of a map twice as hard to tell apart; 4 is too much
 
@@ -37,12 +38,12 @@ class Screened(NamedTuple):
 
 
 def screened(
-    easy: Problem, within: Boxes, turn: int, starts: int, seed: int, told: Callable[[float], None]
+    wide: Problem | PeakProblem, within: Boxes, turn: int, starts: int, seed: int, told: Callable[[float], None]
 ) -> Screened:
     """Points of all boxes with the objective there.
 
     Args:
-        easy: the rough problem.
+        wide: the rough problem with a blurred resolution, or one of peaks.
         within: the boxes.
         turn: counted from 0; each has twice the points of the last.
         starts: raw starts that are wanted of the whole box.
@@ -55,9 +56,9 @@ def screened(
     parts = [(drawn(within, k, int(many[k]), (seed, turn, side)), side, k) for side in (0, 1) for k in range(levels)]
     thetas = np.concatenate([points for points, _, _ in parts])
     if turn == 0:  # a descent finds a width; with the model's own fewer points find a ridge
-        thetas[:, ~moving(easy.choice)] = as_given(easy.choice)[~moving(easy.choice)]
-        thetas[0] = as_given(easy.choice)
-    wide, values = blurred(easy), np.empty(len(thetas))
+        thetas[:, ~moving(wide.choice)] = as_given(wide.choice)[~moving(wide.choice)]
+        thetas[0] = as_given(wide.choice)
+    values = np.empty(len(thetas))
     for n in range(0, len(thetas), _BLOCK):
         block = thetas[n : n + _BLOCK]
         values[n : n + _BLOCK] = wide.costs(np.resize(block, (_BLOCK, thetas.shape[1])))[: len(block)]
@@ -69,6 +70,25 @@ def screened(
 def more(before: Screened | None, now: Screened) -> Screened:
     """Both."""
     return now if before is None else Screened(*(np.concatenate(two) for two in zip(before, now, strict=True)))
+
+
+def chosen(scan: Screened, raw: int, batch: int) -> tuple[np.ndarray, int]:
+    """The points to descend from, of each search the best, then raw ones of the whole box; and how many are raw.
+
+    Args:
+        scan: the points so far.
+        raw: how many are wanted.
+        batch: how many at most where no raw ones are wanted.
+    """
+    alive = np.isfinite(scan.values) & scan.fresh
+    rest = np.flatnonzero(alive & (scan.level == 0) & (np.arange(len(alive)) > 0))  # without the model's own
+    place = np.concatenate([np.arange(n) for n in np.bincount(scan.side[rest], minlength=2)])
+    starts = rest[np.argsort(place, kind="stable")][:raw]
+    alive[starts] = False
+    order = np.argsort(scan.values, kind="stable")
+    each = (DESCENTS if raw else batch) // 2
+    best = [order[alive[order] & (scan.side[order] == side)][:each] for side in (0, 1)]
+    return np.concatenate([*best, starts]), len(starts)
 
 
 def as_given(choice: Choice) -> np.ndarray:

@@ -23,18 +23,17 @@ from insiren.fit.marquardt import Settings, descend
 from insiren.fit.peaks import JointProblem
 from insiren.fit.problem import Problem
 from insiren.fit.rough import rough
-from insiren.fit.screening import Screened, as_given, blurred, highest, more, moving, screened
+from insiren.fit.screening import DESCENTS, Screened, as_given, blurred, chosen, highest, more, moving, screened
 from insiren.fit.valley import metric, share
 
-_DESCENTS = 6  # of the best screened points, half of them of each search, besides the raw starts
-_TURNS = 5  # at most, each with twice the points of the last
-_PATIENCE = 30.0  # s: no turn begins later
+TURNS = 5  # at most, each with twice the points of the last
+PATIENCE = 30.0  # s: no turn begins later
 _ENOUGH = 4.0  # points that are to be expected in a valley like the answer's: none has a chance of 2 %
 _SAME = 0.02  # of what the signal explains: descents to one minimum of the rough problem end within it
 _FINALISTS = 3  # minima of the rough problem that are refined on all pixels, and as many that are unstable somewhere
 _CLOSE = 1.01  # where their objective is within this factor of the best
 _DOUBTFUL = 30.0  # or, of counts, their deviance within so much of the best: what gathering may have cost
-AGREE = 0.02  # of the width of a bound: closer counts as the same minimum
+AGREE = 0.02  # of the width of a bound, or of the scale of the answer: closer counts as the same minimum
 _ROUGHLY = Settings(steps=25, move=1e-5, gain=1e-4)  # what has not arrived by then is on its way elsewhere
 
 Progress = Callable[[str, float], None]  # (stage, fraction done)
@@ -95,7 +94,7 @@ def search(
     seed: int,
     progress: Progress,
     likely: Callable[[np.ndarray], None] = lambda theta: None,
-    turns: int = _TURNS,
+    turns: int = TURNS,
 ) -> Found:
     """The best minima of the rough problem.
 
@@ -112,40 +111,27 @@ def search(
     """
     progress("search", 0.0)
     begun, easy = time.monotonic(), rough(problem, seed)
-    within, batch = boxes(problem.choice, highest(problem)), _DESCENTS + starts
+    within, batch, wide = boxes(problem.choice, highest(problem)), DESCENTS + starts, blurred(easy)
     scan, ended, found = None, None, None
     for turn in range(turns):
         step = lambda part, turn=turn: progress("search", (turn + part) / (turn + 1))  # noqa: E731
-        scan = more(scan, screened(easy, within, turn, starts, seed, lambda part, step=step: step(part / 2)))
+        scan = more(scan, screened(wide, within, turn, starts, seed, lambda part, step=step: step(part / 2)))
         if not np.isfinite(scan.values).any():
             continue
         if ended is None:
             likely(scan.thetas[np.argmin(scan.values)])
-        which, raw = _chosen(scan, starts if ended is None else 0, batch)
+        which, raw = chosen(scan, starts if ended is None else 0, batch)
         now = _descended(easy, scan, which, raw, batch, lambda part, step=step: step(0.5 + part / 2))
         scan.fresh[which] = False
         ended = now if ended is None else _Descents(*(np.concatenate(two) for two in zip(ended, now, strict=True)))
         found = _found(problem, easy, within, scan, ended, batch)
-        if (found.same and found.covered) or time.monotonic() - begun > _PATIENCE:
+        if (found.same and found.covered) or time.monotonic() - begun > PATIENCE:
             break
     progress("search", 1.0)
     assert scan is not None
     if found is None:
         raise _without_spectrum(problem, scan.thetas)
     return found
-
-
-def _chosen(scan: Screened, raw: int, batch: int) -> tuple[np.ndarray, int]:
-    """The points to descend from, of each search the best, then raw ones of the whole box; and how many are raw."""
-    alive = np.isfinite(scan.values) & scan.fresh
-    rest = np.flatnonzero(alive & (scan.level == 0) & (np.arange(len(alive)) > 0))  # without the model's own
-    place = np.concatenate([np.arange(n) for n in np.bincount(scan.side[rest], minlength=2)])
-    starts = rest[np.argsort(place, kind="stable")][:raw]
-    alive[starts] = False
-    order = np.argsort(scan.values, kind="stable")
-    each = (_DESCENTS if raw else batch) // 2
-    best = [order[alive[order] & (scan.side[order] == side)][:each] for side in (0, 1)]
-    return np.concatenate([*best, starts]), len(starts)
 
 
 def _descended(
@@ -160,13 +146,13 @@ def _descended(
 def _found(problem: Problem, easy: Problem, within: Boxes, scan: Screened, ended: _Descents, batch: int) -> Found:
     """What the descents have found so far."""
     order = [int(n) for n in np.argsort(ended.costs, kind="stable") if np.isfinite(ended.costs[n])]
-    stable = functools.cache(lambda n: _stable(problem, ended.thetas[n]))
+    stable = functools.cache(lambda n: is_stable(lambda: problem.check(ended.thetas[n])))
     firsts = [next((n for n in order if ended.side[n] == side and stable(n)), None) for side in (0, 1)]
     best = min((n for n in firsts if n is not None), key=lambda n: ended.costs[n], default=order[0])
     explained = max(float(np.max(scan.values[np.isfinite(scan.values)])) - ended.costs[best], 0.0)
     pair = np.array([np.full_like(scan.thetas[0], np.nan) if n is None else ended.thetas[n] for n in firsts])
     costs = np.array([np.inf if n is None else ended.costs[n] for n in firsts])
-    near = _near(problem, ended.grams[best], explained)
+    near = AGREE * within.around(ended.thetas[best])
     slack = _SAME * explained + _noise(problem, easy, ended.costs[best])
     rivals = _rivals(problem, order, ended, best)
     minima = ended.thetas[_distinct(rivals, ended, stable, near, slack)]
@@ -182,21 +168,13 @@ def _found(problem: Problem, easy: Problem, within: Boxes, scan: Screened, ended
     )
 
 
-def _stable(problem: Problem, theta: np.ndarray) -> bool:
-    """Whether θ has an answer: a structure may be unstable at wavevectors that the data do not hold."""
+def is_stable(check: Callable[[], None]) -> bool:
+    """Whether a check finds an answer: a structure may be unstable at wavevectors that the data do not hold."""
     try:
-        problem.check(theta)
+        check()
     except InsirenError:
         return False
     return True
-
-
-def _near(problem: Problem, gram: np.ndarray, explained: float) -> np.ndarray:
-    """How far from a minimum counts as there, shape (p,): in a wide box its valley is narrower than a part of that."""
-    size = np.diagonal(gram)
-    known = (size > 0) & (explained > 0)
-    valley = np.where(known, np.sqrt(explained / np.where(known, size, 1.0)), np.inf)
-    return np.minimum(AGREE * (problem.choice.upper - problem.choice.lower), valley)
 
 
 def _noise(problem: Problem, easy: Problem, cost: float) -> float:
