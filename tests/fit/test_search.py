@@ -16,7 +16,7 @@ from insiren.fit.objective import target
 from insiren.fit.optimise import fit
 from insiren.fit.problem import Problem
 from insiren.fit.search import Found
-from insiren.fit.signal import signal_of, without_magnons
+from insiren.fit.signal import significance, without_magnons
 from insiren.fit.valley import metric, share
 from insiren.fit.verdict import judged
 from insiren.forward import Forward, Parameter
@@ -80,10 +80,12 @@ def test_a_corner_without_an_answer_does_not_end_the_fit_and_is_told_of_where_it
 def test_two_searches_that_disagree_are_told_with_both_answers(wide):
     one = dataclasses.replace(wide[0], warnings=())
     pair = np.array([[11.0, 5.0], [4.0, 7.0]])
-    found = Found(pair[:1], np.array([0]), pair, np.array([700.0, 800.0]), False, 512, 0.5)
+    found = Found(pair[:1], np.array([0]), pair, np.array([700.0, 800.0]), False, 512, 3.0)
     said = judged(one, found, (), 0.0).remarks()
     assert any("A = 11" in line and "A = 4" in line and "700" in line and "--seed" in line for line in said)
     assert any("512 points" in line and "--bound" in line for line in said)
+    with pytest.raises(FitError, match=r"too wide to be searched.* 512 points .*A = 1.*--bound"):
+        judged(one, found._replace(same=True, expected=0.5), (), 0.0)
 
 
 def test_scales_are_halves_down_to_that_of_the_energies_and_leave_other_parameters_alone():
@@ -127,11 +129,11 @@ def test_the_valley_of_a_gaussian_ridge_is_as_wide_as_it_is():
 
 
 def test_chance_takes_as_many_places_as_errors_fit_into_the_box():
-    found = signal_of(100.0, 2.0, np.diag([0.01, np.nan]), np.array([10.0, 1.0]))
+    found = significance(100.0, 2.0, np.diag([0.01, np.nan]), np.array([10.0, 1.0]))
     assert found.places == pytest.approx(10 / (0.1 * np.sqrt(2 * np.pi)))
     assert found.sigma == pytest.approx(np.sqrt(50)) and found.drop == 100
     assert found.beyond_chance == pytest.approx(np.sqrt(50 - 2 * np.log(found.places)))
-    assert signal_of(-1.0, 1.0, np.eye(1), np.ones(1)).beyond_chance == 0
+    assert significance(-1.0, 1.0, np.eye(1), np.ones(1)).beyond_chance == 0
 
 
 def test_a_theory_without_units_is_searched_on_all_scales():

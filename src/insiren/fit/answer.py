@@ -10,14 +10,17 @@ import numpy as np
 
 from insiren.data.spectrum import Measured
 from insiren.fit.choice import Choice
+from insiren.fit.draws import boxes
 from insiren.fit.identify import identify
 from insiren.fit.mistakes import shifts_of_mistakes
 from insiren.fit.objective import deviance, nuisance, profile
 from insiren.fit.polish import Polished, polished
 from insiren.fit.problem import Problem
 from insiren.fit.result import Fit, Map
+from insiren.fit.screening import highest
+from insiren.fit.signal import signal_of
 
-_EDGE = 1e-4  # of the width of a bound: closer counts as at the bound
+_EDGE = 1e-4  # of the width of a bound, or of the scale of the answer: closer counts as at the bound
 _BLIND = 1e-12  # of the largest eigenvalue of JᵀJ: smaller ones are rounding
 
 
@@ -39,7 +42,7 @@ def answer_at(
     choice, kind = problem.choice, problem.kind
     named = {name: float(value) for name, value in choice.values(theta).items()}
     problem.check(theta)
-    width = choice.upper - choice.lower
+    width = boxes(choice, highest(problem)).around(theta)
     edge = (theta - choice.lower < _EDGE * width) | (choice.upper - theta < _EDGE * width)
     spectra = problem.spectra(theta)
     pixels, peaks = problem.observed(problem.residual_of(spectra, theta))  # without the penalties of a background
@@ -77,6 +80,7 @@ def answer_at(
         maps=tuple(Map(m, np.asarray(t.intensity), p) for m, t, p in zip(maps, problem.data, models, strict=True)),
         surrogate_check=check,
         problem=problem,
+        signal=signal_of(problem, maps, models, noise, covariance),
         identified=identify(choice.names, {p.name: p.unit for p in choice.free}, covariance, of_pixels, maps, of_peaks),
     )
 

@@ -225,22 +225,22 @@ class _Ends(NamedTuple):
 def _search(problem: PeakProblem, starts: int, seed: int, progress: Progress) -> tuple[Found, list[np.ndarray]]:
     """What two independent searches find, and other minima that are exactly as good (see `search`)."""
     progress("search", 0.0)
-    begun, choice = time.monotonic(), problem.choice
-    within = boxes(choice, float(np.max(problem.whole().energy)))
+    begun, choice = time.process_time(), problem.choice
+    within = boxes(choice, _highest(problem))
     scan, ends, found = None, None, None
     for turn in range(TURNS):
         scan = more(scan, screened(problem, within, turn, starts, seed, lambda part: None))
-        if not np.isfinite(scan.values).any():
-            continue
         which, raw = chosen(scan, starts if ends is None else 0, _DESCENTS)
-        now = _descended(
-            problem, scan, which, raw, lambda part, turn=turn: progress("search", (turn + part) / (turn + 1))
-        )
+        if not len(which):
+            continue
+        step = lambda part, turn=turn: progress("search", 1 - (1 - part) / 2 ** (turn + 1))  # noqa: E731
+        now = _descended(problem, scan, which, raw, step)
         scan.fresh[which] = False
         ends = now if ends is None else _Ends(*(np.concatenate(two) for two in zip(ends, now, strict=True)))
         found = _best(problem, within, scan, ends)
-        if found[0].same or time.monotonic() - begun > PATIENCE:
+        if found[0].same or time.process_time() - begun > PATIENCE:
             break
+    progress("search", 1.0)
     assert scan is not None
     if found is None:
         problem.check(scan.thetas[0])
@@ -249,6 +249,10 @@ def _search(problem: PeakProblem, starts: int, seed: int, progress: Progress) ->
             "structure is unstable everywhere. Change the bounds or the model."
         )
     return found
+
+
+def _highest(problem: PeakProblem) -> float:
+    return float(np.max(problem.whole().energy))
 
 
 def _descended(
@@ -325,7 +329,7 @@ def _answer(problem: PeakProblem, theta: np.ndarray, starts: tuple[int, int]) ->
     choice = problem.choice
     values = {name: float(value) for name, value in choice.values(theta).items()}
     problem.forward.check({name: values[name] for name in (p.name for p in problem.forward.parameters)})
-    width = choice.upper - choice.lower
+    width = boxes(choice, _highest(problem)).around(theta)
     edge = (theta - choice.lower < _EDGE * width) | (choice.upper - theta < _EDGE * width)
     residual, J = problem.jacobian(theta)
     square, freedom = float(residual @ residual), max(1, len(residual) - int(np.sum(~edge)))

@@ -27,8 +27,10 @@ from insiren.fit.screening import DESCENTS, Screened, as_given, blurred, chosen,
 from insiren.fit.valley import metric, share
 
 TURNS = 5  # at most, each with twice the points of the last
-PATIENCE = 30.0  # s: no turn begins later
-_ENOUGH = 4.0  # points that are to be expected in a valley like the answer's: none has a chance of 2 %
+PATIENCE = 60.0  # s of processor time: no turn begins later
+_PATIENT = 240.0  # the same where too few points have been looked at to give an answer
+ENOUGH = 4.0  # points that are to be expected in a valley like the answer's: none has a chance of 2 %
+FEW = 2.0  # of them, below which there is no answer: none has a chance of 14 %
 _SAME = 0.02  # of what the signal explains: descents to one minimum of the rough problem end within it
 _FINALISTS = 3  # minima of the rough problem that are refined on all pixels, and as many that are unstable somewhere
 _CLOSE = 1.01  # where their objective is within this factor of the best
@@ -69,7 +71,7 @@ class Found(NamedTuple):
     @property
     def covered(self) -> bool:
         """Whether a valley like that of the answer would hardly have been missed."""
-        return self.expected >= _ENOUGH
+        return self.expected >= ENOUGH
 
 
 class _Descents(NamedTuple):
@@ -110,22 +112,25 @@ def search(
         FitError: no point within the bounds has a spectrum.
     """
     progress("search", 0.0)
-    begun, easy = time.monotonic(), rough(problem, seed)
+    begun, easy = time.process_time(), rough(problem, seed)
     within, batch, wide = boxes(problem.choice, highest(problem)), DESCENTS + starts, blurred(easy)
     scan, ended, found = None, None, None
     for turn in range(turns):
-        step = lambda part, turn=turn: progress("search", (turn + part) / (turn + 1))  # noqa: E731
+        step = lambda part, turn=turn: progress("search", 1 - (1 - part / 2) / 2**turn)  # noqa: E731
         scan = more(scan, screened(wide, within, turn, starts, seed, lambda part, step=step: step(part / 2)))
-        if not np.isfinite(scan.values).any():
+        which, raw = chosen(scan, starts if ended is None else 0, batch)
+        if not len(which):
             continue
         if ended is None:
             likely(scan.thetas[np.argmin(scan.values)])
-        which, raw = chosen(scan, starts if ended is None else 0, batch)
         now = _descended(easy, scan, which, raw, batch, lambda part, step=step: step(0.5 + part / 2))
         scan.fresh[which] = False
         ended = now if ended is None else _Descents(*(np.concatenate(two) for two in zip(ended, now, strict=True)))
+        if not np.isfinite(ended.costs).any():
+            continue
         found = _found(problem, easy, within, scan, ended, batch)
-        if (found.same and found.covered) or time.monotonic() - begun > PATIENCE:
+        patience = PATIENCE if found.expected >= FEW else _PATIENT
+        if (found.same and found.covered) or time.process_time() - begun > patience:
             break
     progress("search", 1.0)
     assert scan is not None
@@ -138,9 +143,10 @@ def _descended(
     easy: Problem, scan: Screened, which: np.ndarray, raw: int, batch: int, step: Callable[[float], None]
 ) -> _Descents:
     """The ends of descents from screened points, the last of which are raw."""
-    filled = np.concatenate([which, np.repeat(which[:1], batch - len(which))])  # one shape, one compile
-    ends = descend(easy, scan.thetas[filled], _ROUGHLY, step)
-    return _Descents(*(x[: len(which)] for x in ends), scan.side[which], np.arange(len(which)) >= len(which) - raw)
+    many = len(which)
+    filled = np.concatenate([which, np.repeat(which[:1], batch - many)])  # one shape, one compile
+    thetas, costs, grams = (x[:many] for x in descend(easy, scan.thetas[filled], _ROUGHLY, step))
+    return _Descents(thetas, costs, grams, scan.side[which], np.arange(many) >= many - raw)
 
 
 def _found(problem: Problem, easy: Problem, within: Boxes, scan: Screened, ended: _Descents, batch: int) -> Found:

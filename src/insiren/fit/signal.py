@@ -48,29 +48,35 @@ def without_magnons(problem: Problem) -> float:
     return problem.objective_of(tuple(jnp.zeros(len(points)) for points in problem.points))
 
 
-def explained(kind: Kind, maps: Sequence[Measured], data: Sequence[Target], found: Sequence[Profile]) -> float:
-    """By how much χ² or deviance of maps is lower than without magnons, each with its best background.
+def signal_of(
+    problem: Problem, maps: Sequence[Measured], models: Sequence[Profile], noise: float, covariance: np.ndarray
+) -> Signal | None:
+    """The signal of the maps at an answer; None of Pearson's objective, which knows no σ.
 
     Args:
-        kind: of the objective.
-        maps: the data sets.
-        data: as the fit saw them.
-        found: their models at the answer.
+        problem: with weights and backgrounds as the answer has them.
+        maps: the data sets, in the order of the problem's.
+        models: of them at the answer.
+        noise: factor on the covariance.
+        covariance: of the parameters, shape (p, p); NaN of those that are not determined.
     """
+    if problem.kind == "pearson":
+        return None
     drop = 0.0
-    for one, target, best in zip(maps, data, found, strict=True):
+    for one, target, best in zip(maps, problem.data, models, strict=True):
         none = profile(jnp.zeros(target.pixels), target)
-        drop += _misfit(kind, one, target, none) - _misfit(kind, one, target, best)
-    return drop
+        drop += _misfit(problem.kind, one, target, none) - _misfit(problem.kind, one, target, best)
+    return significance(drop, noise, covariance, problem.choice.upper - problem.choice.lower)
 
 
 def _misfit(kind: Kind, one: Measured, data: Target, found: Profile) -> float:
+    """χ² or deviance of a map beside a model with its best background."""
     if kind == "poisson":
         return deviance(one, found)
     return float(jnp.sum(data.weight * (data.intensity - found.model) ** 2))
 
 
-def signal_of(drop: float, noise: float, covariance: np.ndarray, width: np.ndarray) -> Signal:
+def significance(drop: float, noise: float, covariance: np.ndarray, width: np.ndarray) -> Signal:
     """The significance of a drop of χ² or deviance.
 
     Args:

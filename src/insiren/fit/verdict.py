@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 
 from insiren.errors import FitError
 from insiren.fit.choice import Choice
 from insiren.fit.result import Fit
-from insiren.fit.search import Found
-from insiren.fit.signal import explained, signal_of
+from insiren.fit.search import FEW, Found
+
+Answer = TypeVar("Answer", bound=Fit)
 
 _NONE = 3.0  # σ beyond chance: less is no signal
 _CLEAR = 5.0  # from here on nothing is said
 _BETTER = 25.0  # of χ² in units of the noise, 5 σ: what no chance makes
 
 
-def judged(answer: Fit, found: Found, passed: Sequence[tuple[np.ndarray, float]], best: float) -> Fit:
-    """The answer with its signal, and with remarks on what the search leaves in doubt.
+def judged(answer: Answer, found: Found, passed: Sequence[tuple[np.ndarray, float]], best: float) -> Answer:
+    """The answer with remarks on what the search leaves in doubt.
 
     Args:
         answer: on all pixels.
@@ -28,22 +30,15 @@ def judged(answer: Fit, found: Found, passed: Sequence[tuple[np.ndarray, float]]
         best: the objective that they are compared with, at the answer.
 
     Raises:
-        FitError: the answer is no better than no magnon at all, or chance alone finds as good a one.
+        FitError: the answer is no better than no magnon at all, or chance alone finds as good a one, or the box is too
+            wide to be searched.
     """
     facts = {"points": found.points, "agree": found.same, "expected": found.expected}
     answer = dataclasses.replace(answer, search=facts)
-    remarks = [*_passed(answer, passed, best), *_apart(answer, found), *_missed(found)]
-    if answer.maps and answer.objective != "pearson":
-        answer = _with_signal(answer)
+    remarks = [*_passed(answer, passed, best), *_apart(answer, found), *_missed(answer, found)]
+    if answer.signal is not None:
         remarks = [*_faint(answer), *remarks]
     return dataclasses.replace(answer, warnings=(*answer.warnings, *remarks))
-
-
-def _with_signal(answer: Fit) -> Fit:
-    problem = answer.problem
-    drop = explained(problem.kind, [m.measured for m in answer.maps], problem.data, [m.profile for m in answer.maps])
-    width = problem.choice.upper - problem.choice.lower
-    return dataclasses.replace(answer, signal=signal_of(drop, answer.noise, answer.covariance, width))
 
 
 def _faint(answer: Fit) -> list[str]:
@@ -94,14 +89,17 @@ def _apart(answer: Fit, found: Found) -> list[str]:
     ]
 
 
-def _missed(found: Found) -> list[str]:
+def _missed(answer: Fit, found: Found) -> list[str]:
     if found.covered:
         return []
-    return [
-        f"The box is wide: of the {found.points:,} points that were looked at only {found.expected:.2g} would lie in a "
-        "valley as narrow as that of this answer, so that a better one may have been missed. Narrow the bounds with "
-        "--bound NAME=LO:HI, or repeat with another --seed."
-    ]
+    said = (
+        f"of the {found.points:,} points that were looked at only {found.expected:.2g} are to be expected in a valley "
+        f"as narrow as that of the best answer, {told(answer.problem.choice, answer.theta)}, so that a better one may "
+        "have been missed. Narrow the bounds with --bound NAME=LO:HI"
+    )
+    if found.expected < FEW:
+        raise FitError(f"The box is too wide to be searched: {said}.")
+    return [f"The box is wide: {said}, or repeat with another --seed."]
 
 
 def told(choice: Choice, theta: np.ndarray) -> str:
