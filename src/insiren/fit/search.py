@@ -201,13 +201,14 @@ def _distinct(
     rivals: list[int], ended: _Descents, stable: Callable[[int], bool], near: np.ndarray, slack: float
 ) -> list[int]:
     """Those of them that are minima of their own; one that is unstable takes no other's place."""
-    chosen: list[int] = []
+    taken: list[int] = []
     for n in rivals:
-        away = [ended.thetas[n] - ended.thetas[m] for m in chosen]
-        same = (np.all(np.abs(d) <= near) or d @ ended.grams[m] @ d <= slack for d, m in zip(away, chosen, strict=True))
-        if not any(same) and sum(stable(m) == stable(n) for m in chosen) < _FINALISTS:
-            chosen.append(n)
-    return chosen
+        alike = [m for m in taken if stable(m) == stable(n)]
+        away = [ended.thetas[n] - ended.thetas[m] for m in alike]
+        same = (np.all(np.abs(d) <= near) or d @ ended.grams[m] @ d <= slack for d, m in zip(away, alike, strict=True))
+        if len(alike) < _FINALISTS and not any(same):
+            taken.append(n)
+    return taken
 
 
 def _expected(easy: Problem, within: Boxes, scan: Screened, theta: np.ndarray, batch: int) -> float:
