@@ -15,7 +15,7 @@ from insiren.fit.counting import counts_of, likeliest, poisson_deviance
 from insiren.fit.objective import cost, profile, residual_jacobian, target
 from insiren.fit.optimise import fit
 from insiren.fit.problem import Problem
-from insiren.fit.search import rough
+from insiren.fit.rough import rough
 
 COLUMNS, ROWS = 40, 6
 GROUP = np.tile(np.arange(ROWS), COLUMNS)

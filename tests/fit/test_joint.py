@@ -17,7 +17,7 @@ from insiren.fit.optimise import fit
 from insiren.fit.peaks import joined, peak_set
 from insiren.fit.posterior import posterior
 from insiren.fit.problem import Problem
-from insiren.fit.search import rough
+from insiren.fit.rough import rough
 from insiren.fit.systematics import systematics
 from insiren.forward import Points
 from insiren.instrument.exact import exact

@@ -326,7 +326,8 @@ def print_fit(content: dict[str, Any]) -> None:
     quality = f"1 − r {content['objective_value']:.4g}" if pearson else f"χ²/ν {content['chi2_reduced']:.4g}"
     listed = len(content.get("peaks", []))
     what = "peaks" if listed == content["n_data"] else f"pixels and peaks ({listed})" if listed else "pixels"
-    print(f"{quality}, {content['n_data']:,} {what}; {starts['agree']} of {starts['n']} raw starts agree")
+    signal = f"; signal {found['sigma']:.3g} σ" if (found := content.get("signal")) else ""
+    print(f"{quality}, {content['n_data']:,} {what}{signal}; {starts['agree']} of {starts['n']} raw starts agree")
     if other := content.get("baseline"):
         found = ", ".join(f"{n} {e['value']:.4g}" for n, e in other["parameters"].items() if not e["fixed"])
         print(f"{other['method']}: {found}; R {other['R']:.3g} of {other['n_peaks']} peaks")

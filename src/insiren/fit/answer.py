@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from insiren.data.spectrum import Measured
+from insiren.fit.draws import boxes
 from insiren.fit.identify import Seen, identify
 from insiren.fit.misfit import deviance
 from insiren.fit.mistakes import shifts_of_mistakes
@@ -15,6 +16,8 @@ from insiren.fit.objective import nuisance, profile
 from insiren.fit.polish import Polished, polished
 from insiren.fit.problem import Problem
 from insiren.fit.result import Fit, Map
+from insiren.fit.screening import highest
+from insiren.fit.signal import signal_of
 from insiren.fit.uncertainty import at_bound, blind, errors, inverse
 
 
@@ -36,7 +39,7 @@ def answer_at(
     choice, kind = problem.choice, problem.kind
     named = {name: float(value) for name, value in choice.values(theta).items()}
     problem.check(theta)
-    edge = at_bound(choice, theta)
+    edge = at_bound(choice, theta, boxes(choice, highest(problem)).around(theta))
     spectra = problem.spectra(theta)
     pixels, peaks = problem.observed(problem.residual_of(spectra, theta))  # without the penalties of a background
     n_data = sum(int(m.used.sum()) for m in maps) + problem.n_peaks
@@ -74,6 +77,7 @@ def answer_at(
         maps=tuple(Map(m, np.asarray(t.intensity), p) for m, t, p in zip(maps, problem.data, models, strict=True)),
         surrogate_check=check,
         problem=problem,
+        signal=signal_of(problem, maps, models, noise, covariance),
         identified=identify(choice.free, theta, covariance, found.undetermined, Seen(of_pixels, maps, of_peaks)),
         undetermined=found.undetermined,
     )

@@ -35,10 +35,12 @@ class Ends(NamedTuple):
     Attributes:
         thetas: shape (s, p).
         costs: Σ r², shape (s,).
+        grams: JᵀJ, shape (s, p, p).
     """
 
     thetas: np.ndarray
     costs: np.ndarray
+    grams: np.ndarray
 
 
 class Settings(NamedTuple):
@@ -46,7 +48,7 @@ class Settings(NamedTuple):
 
     Attributes:
         steps: at most.
-        move: of the width of the bounds: a shorter step is the last.
+        move: of the width of the bounds, or of the valley where that is narrower: a shorter step is the last.
         gain: of Σ r²: the last step promises or brings less.
     """
 
@@ -84,7 +86,8 @@ def descend(
             tried[s] = np.clip(at[s] + step * width, lower, upper)
             step = (tried[s] - at[s]) / width
             promised[s] = -2 * step @ here.gradient[s] - step @ curved @ step
-            active[s] = np.max(np.abs(step)) > settings.move and promised[s] > settings.gain * here.cost[s]
+            far = np.max(np.abs(step) / _reach(here, s)) > settings.move
+            active[s] = far and promised[s] > settings.gain * here.cost[s]
         if not active.any():
             break
         there = _scaled(problem.normal(tried, active), width)
@@ -106,12 +109,18 @@ def descend(
                 believed[s] = False
                 active[s] = mu[s] < _MOST and promised[s] > _ROUNDING * here.cost[s]
         progress((n + 1) / settings.steps)
-    return Ends(at, here.cost)
+    return Ends(at, here.cost, here.gram / np.outer(width, width))
 
 
 def _scaled(found: Normal, width: np.ndarray) -> Normal:
     """A copy in units of the bounds' widths."""
     return Normal(found.cost.copy(), found.gradient * width, found.gram * np.outer(width, width))
+
+
+def _reach(here: Normal, s: int) -> np.ndarray:
+    """By how much parameters of the s-th descent can move before its objective doubles, 1 at most."""
+    size = np.diagonal(here.gram[s])
+    return np.sqrt(here.cost[s] / np.maximum(size, here.cost[s])) if here.cost[s] > 0 else np.ones(len(size))
 
 
 def _positive(matrix: np.ndarray) -> bool:

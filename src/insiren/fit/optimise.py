@@ -12,7 +12,7 @@ import scipp as sc
 
 from insiren.data.peaks import is_peaks
 from insiren.data.spectrum import Measured
-from insiren.errors import FitError
+from insiren.errors import FitError, InsirenError
 from insiren.fit.answer import answer_at
 from insiren.fit.assignment import Rule
 from insiren.fit.beside import Beside
@@ -25,6 +25,7 @@ from insiren.fit.problem import Problem
 from insiren.fit.result import Fit
 from insiren.fit.search import AGREE, Progress, search
 from insiren.fit.treatment import TEMPLATE, Treatment, measured_sets, treated
+from insiren.fit.verdict import judged
 from insiren.fit.weights import Noise, adapted
 from insiren.forward import Forward
 
@@ -124,16 +125,18 @@ def fit(
         if problem.forward.parallel:
             soon[0].result()
     progress("fit", 0.0)
-    theta, problem = refine(problem, found.minima, noises, soon[0], progress)
+    won = refined(problem, found.minima, soon[0], progress)
+    theta, problem = settle(won.problem, won.theta, noises, progress)
     progress("errors", 0.0)
     answer = answer_at(problem, theta, maps, background, (starts, found.reaching(theta, problem.choice)))
     if isinstance(problem, JointProblem):
         answer = with_peaks(answer, problem)
+    answer = judged(answer, found, won.passed, won.cost)
     progress("errors", 1.0)
     settings = {
         "seed": seed, "preset": None, "weights": weights, "robust": robust, "each": list(problem.choice.each)
     }  # fmt: skip
-    return dataclasses.replace(answer, warnings=remarks, settings=settings)
+    return dataclasses.replace(answer, warnings=(*remarks, *answer.warnings), settings=settings)
 
 
 class Wanted(NamedTuple):
@@ -262,10 +265,37 @@ def _paper(
     return dataclasses.replace(answer, warnings=remarks, settings=settings)
 
 
+class Refined(NamedTuple):
+    """The best minimum on all pixels.
+
+    Attributes:
+        theta: shape (p,).
+        cost: Σ r² or deviance.
+        problem: prepared near there.
+        passed: others that are unstable at wavevectors which the data do not hold, and their costs.
+    """
+
+    theta: np.ndarray
+    cost: float
+    problem: Problem
+    passed: tuple[tuple[np.ndarray, float], ...]
+
+
 def refine(
     problem: Problem, minima: np.ndarray, noises: tuple[Noise, ...], ready: Future[Problem] | None, progress: Progress
 ) -> tuple[np.ndarray, Problem]:
     """The minimum on all pixels, iterated with the weights and backgrounds that its own model asks for."""
+    won = refined(problem, minima, ready, progress)
+    return settle(won.problem, won.theta, noises, progress)
+
+
+def refined(problem: Problem, minima: np.ndarray, ready: Future[Problem] | None, progress: Progress) -> Refined:
+    """The best minimum on all pixels that descents from the given ones reach and that is stable.
+
+    Raises:
+        FitError: none of them has a spectrum on all pixels.
+        ModelError: none of them is stable.
+    """
     rivals = []
     for n, start in enumerate(minima):
         here = _prepared(problem, start, ready)
@@ -277,13 +307,22 @@ def refine(
                 break
             here = here.near(found.thetas[0])
             found = descend(here, found.thetas, FINELY)
-        rivals.append((found, here))
+        rivals.append((float(found.costs[0]), found.thetas[0], here))
         progress("fit", (n + 1) / (len(minima) + 1))
     if not rivals:
         problem.check(minima[0])
         raise FitError("The best parameters have no spectrum on all pixels; narrow the bounds to the stable phase.")
-    found, problem = min(rivals, key=lambda rival: float(rival[0].costs[0]))
-    return settle(problem, found.thetas[0], noises, progress)
+    passed, first = [], None
+    for cost, theta, here in sorted(rivals, key=lambda rival: rival[0]):
+        try:
+            here.check(theta)
+        except InsirenError as error:
+            passed.append((theta, cost))
+            first = first or error
+        else:
+            return Refined(theta, cost, here, tuple(passed))
+    assert first is not None
+    raise first
 
 
 def settle(

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipp as sc
 import scipy.optimize
-from scipy.stats import qmc
 
 from insiren.errors import FitError
 from insiren.fit.assignment import Rule
+from insiren.fit.draws import Boxes, boxes
 from insiren.fit.identify import Seen, identify
 from insiren.fit.peaks import INSTRUMENT, JointProblem, PeakProblem, PeakSet, peak_problem, peak_set
 from insiren.fit.problem import choose
 from insiren.fit.result import Fit
+from insiren.fit.screening import Screened, chosen, more, screened
+from insiren.fit.search import AGREE, PATIENCE, TURNS, Found, is_stable
 from insiren.fit.uncertainty import at_bound, blind, errors, inverse
+from insiren.fit.verdict import judged
 from insiren.forward import Forward
 
-_SCREENED = 256  # quasi-random points of the box
-_DESCENTS = 4  # of the best screened points, besides the raw starts
+_DESCENTS = 8  # of the best screened points in every turn after the first
 _EQUAL = 1e-6  # relative: descents end this close to the least Σ r² of their valley
 _APART = 3.0  # σ: nearer points of a flat valley are no answers of their own
-_AGREE = 0.02  # of the width of a bound: closer counts as the same minimum
 _OUTLIER = 5.0  # σ: of Gaussian errors one peak in two million is further off
 _STANDS_OUT = 3.0  # times the spread of all peaks, which a single one must exceed besides
 _MAD = 1.4826  # σ of a Gaussian in units of its median absolute deviation
@@ -156,13 +159,14 @@ def fit_peaks(
     held = {n: v for n, v in _without_effect(forward).items() if n not in {*(free or ()), *(ties or {})}}
     choice = choose(forward.parameters, free, held | dict(fixed or {}), bounds, ties)
     problem = peak_problem(forward, sets, choice, assignment)
-    found = _search(problem, starts, seed, progress)
+    found, equal = _search(problem, starts, seed, progress)
     progress("errors", 0.0)
-    answer = _answer(problem, found.theta, (starts, found.agree))
+    theta = found.minima[0]
+    answer = judged(_answer(problem, theta, (starts, int(found.agree[0]))), found, (), 0.0)
     progress("errors", 1.0)
     settings = {"seed": seed, "preset": None, "assignment": assignment}
-    apart = _APART * np.sqrt(np.diag(answer.covariance))
-    other = [one for one in found.equals if np.any(np.abs(one - found.theta) > apart)]
+    errors = np.sqrt(np.diag(answer.covariance))
+    other = [one for one in equal if np.any(np.abs(one - theta) > _APART * errors)]
     equals = tuple(dict(zip(choice.names, one.tolist(), strict=True)) for one in other)
     return dataclasses.replace(answer, settings=settings, equals=equals)
 
@@ -202,48 +206,99 @@ def _without_effect(forward: Forward) -> dict[str, float]:
     return {p.name: p.value for p in forward.parameters if p.free and p.name in INSTRUMENT}
 
 
-class Found(NamedTuple):
-    """The best minimum, how many raw starts descend to it, and others that are exactly as good."""
+class _Ends(NamedTuple):
+    """Where descents ended.
 
-    theta: np.ndarray
-    agree: int
-    equals: list[np.ndarray]
+    Attributes:
+        thetas: shape (n, p).
+        values: χ², shape (n,).
+        side: which of the two searches each is of, shape (n,).
+        raw: whether its start was raw, shape (n,).
+    """
+
+    thetas: np.ndarray
+    values: np.ndarray
+    side: np.ndarray
+    raw: np.ndarray
 
 
-def _search(problem: PeakProblem, starts: int, seed: int, progress: Progress) -> Found:
-    """The best of many local minima; of equals, which a symmetry of the modes makes, the one nearest to the model."""
+def _search(problem: PeakProblem, starts: int, seed: int, progress: Progress) -> tuple[Found, list[np.ndarray]]:
+    """What two independent searches find, and other minima that are exactly as good (see `search`)."""
     progress("search", 0.0)
-    choice = problem.choice
-    width = choice.upper - choice.lower
-    sobol = qmc.Sobol(len(width), rng=seed).random(max(_SCREENED, 1 << int(np.ceil(np.log2(starts)))))
-    tried = choice.lower + sobol * width
-    tried[0] = [p.value for p in choice.free]
-    values = problem.objectives(tried)
-    alive = np.flatnonzero(np.isfinite(values))
-    if not len(alive):
-        problem.forward.check(choice.values(tried[0]))
+    begun, choice = time.process_time(), problem.choice
+    within = boxes(choice, _highest(problem))
+    scan, ends, found = None, None, None
+    for turn in range(TURNS):
+        scan = more(scan, screened(problem, within, turn, starts, seed, lambda part: None))
+        which, raw = chosen(scan, starts if ends is None else 0, _DESCENTS)
+        if not len(which):
+            continue
+        step = lambda part, turn=turn: progress("search", 1 - (1 - part) / 2 ** (turn + 1))  # noqa: E731
+        now = _descended(problem, scan, which, raw, step)
+        scan.fresh[which] = False
+        ends = now if ends is None else _Ends(*(np.concatenate(two) for two in zip(ends, now, strict=True)))
+        found = _best(problem, within, scan, ends)
+        if found[0].same or time.process_time() - begun > PATIENCE:
+            break
+    progress("search", 1.0)
+    assert scan is not None
+    if found is None:
+        problem.check(scan.thetas[0])
         raise FitError(
-            f"None of {len(tried)} points within the bounds has modes at all wavevectors of the peaks: the structure "
-            "is unstable everywhere. Change the bounds or the model."
+            f"None of {len(scan.thetas)} points within the bounds has modes at all wavevectors of the peaks: the "
+            "structure is unstable everywhere. Change the bounds or the model."
         )
-    raw = alive[alive > 0][:starts]
-    best = [n for n in alive[np.argsort(values[alive])] if n not in raw][:_DESCENTS]
-    ends = []
-    for n, which in enumerate([*best, *raw]):
-        ends.append(descend(problem, tried[which]))
-        progress("search", (n + 1) / (len(best) + len(raw)))
-    reached = np.array([problem.objective(end) for end in ends])
-    least = [ends[n] for n in np.flatnonzero(reached <= reached.min() * (1 + _EQUAL))]
-    winner = min(least, key=lambda end: float(np.linalg.norm((end - tried[0]) / width)))
+    return found
+
+
+def _highest(problem: PeakProblem) -> float:
+    return float(np.max(problem.whole().energy))
+
+
+def _descended(
+    problem: PeakProblem, scan: Screened, which: np.ndarray, raw: int, told: Callable[[float], None]
+) -> _Ends:
+    """The ends of descents from screened points, the last of which are raw."""
+    thetas, values = [], []
+    for n, one in enumerate(which):
+        end = descend(problem, scan.thetas[one])
+        thetas.append(end)
+        values.append(problem.objective(end))
+        told((n + 1) / len(which))
+    return _Ends(np.array(thetas), np.array(values), scan.side[which], np.arange(len(which)) >= len(which) - raw)
+
+
+def _best(problem: PeakProblem, within: Boxes, scan: Screened, ends: _Ends) -> tuple[Found, list[np.ndarray]]:
+    """What was found so far; of equals, which a symmetry of the modes makes, the one nearest to the model leads."""
+    width = problem.choice.upper - problem.choice.lower
+    order = [int(n) for n in np.argsort(ends.values, kind="stable")]
+    stable = functools.cache(lambda n: is_stable(lambda: problem.check(ends.thetas[n])))
+    firsts = [next((n for n in order if ends.side[n] == side and stable(n)), None) for side in (0, 1)]
+    best = min((n for n in firsts if n is not None), key=lambda n: ends.values[n], default=order[0])
+    least = float(ends.values[best])
+    equal = [ends.thetas[n] for n in order if least <= ends.values[n] <= least * (1 + _EQUAL)]
+    winner = min(equal, key=lambda end: float(np.linalg.norm((end - scan.thetas[0]) / width)))
+    near = AGREE * within.around(winner)
 
     def apart(end: np.ndarray, one: np.ndarray) -> bool:
-        return bool(np.any(np.abs(end - one) >= _AGREE * width))
+        return bool(np.any(np.abs(end - one) >= near))
 
     equals: list[np.ndarray] = []
-    for end in least:
+    for end in equal:
         if all(apart(end, one) for one in (winner, *equals)):
             equals.append(end)
-    return Found(winner, sum(not apart(end, winner) for end in ends[len(best) :]), equals)
+    costs = np.array([np.inf if n is None else ends.values[n] for n in firsts])
+    noise = max(1.0, least / max(1, problem.n_peaks - len(width)))
+    found = Found(
+        minima=winner[None],
+        agree=np.array([sum(not apart(end, winner) for end in ends.thetas[ends.raw])]),
+        pair=np.array([np.full(len(width), np.nan) if n is None else ends.thetas[n] for n in firsts]),
+        costs=costs,
+        same=bool(np.isfinite(costs).all() and np.ptp(costs) <= noise),
+        points=len(scan.thetas),
+        expected=np.inf,
+    )
+    return found, equals
 
 
 def descend(problem: PeakProblem, start: np.ndarray) -> np.ndarray:
@@ -274,7 +329,7 @@ def _answer(problem: PeakProblem, theta: np.ndarray, starts: tuple[int, int]) ->
     choice = problem.choice
     values = {name: float(value) for name, value in choice.values(theta).items()}
     problem.forward.check({name: values[name] for name in (p.name for p in problem.forward.parameters)})
-    edge = at_bound(choice, theta)
+    edge = at_bound(choice, theta, boxes(choice, _highest(problem)).around(theta))
     residual, J = problem.jacobian(theta)
     square, freedom = float(residual @ residual), max(1, len(residual) - int(np.sum(~edge)))
     noise = max(1.0, square / freedom)

@@ -100,6 +100,11 @@ class PeakProblem(eqx.Module):
         """Whether θ is near enough: modes need no preparation."""
         return True
 
+    def check(self, theta: np.ndarray) -> None:
+        """Raises the error that explains why θ has no answer, if it has none."""
+        values = self.choice.values(theta)
+        self.forward.check({p.name: float(values[p.name]) for p in self.forward.parameters})
+
     @property
     def _hkl(self) -> Array:
         return jnp.asarray(np.concatenate([one.hkl for one in self.sets]))
@@ -193,8 +198,7 @@ class JointProblem(Problem):
 
     def check(self, theta: np.ndarray) -> None:
         super().check(theta)
-        values = self.peaks.choice.values(theta)
-        self.peaks.forward.check({p.name: float(values[p.name]) for p in self.peaks.forward.parameters})
+        self.peaks.check(theta)
 
     def objective(self, theta: np.ndarray) -> float:
         return super().objective(theta) + self.besides(theta)

@@ -12,6 +12,7 @@ from insiren.data.spectrum import Measured
 from insiren.fit.choice import limits_of
 from insiren.fit.objective import Profile
 from insiren.fit.problem import Problem
+from insiren.fit.signal import Signal
 from insiren.forward import Parameter
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ class Fit:
         undetermined: parameters, free or tied, of which the data say less than the bounds do.
         systematics: how far the answer moves with each choice, once asked for.
         posterior: samples of it, once asked for.
+        signal: how much it explains beyond no magnon at all; None of peaks alone and of Pearson's objective.
+        search: how many points of the box were looked at, and whether two searches agree.
     """
 
     parameters: tuple[Parameter, ...]
@@ -89,6 +92,8 @@ class Fit:
     undetermined: tuple[str, ...] = ()
     systematics: Systematics | None = None
     posterior: Posterior | None = None
+    signal: Signal | None = None
+    search: dict[str, Any] | None = None
 
     @property
     def total_errors(self) -> dict[str, float | None]:
@@ -228,6 +233,8 @@ class Fit:
                 for m in self.maps
             ],
             "starts": {"n": self.starts[0], "agree": self.starts[1]},
+            "search": self.search,
+            "signal": None if self.signal is None else self.signal.to_dict(),
             "identifiability": self.identifiability(),
             "scattering": self.description.get("scattering"),
             "quadrature": self.description.get("quadrature"),

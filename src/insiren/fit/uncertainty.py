@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 
 from insiren.fit.choice import Choice
 
-_EDGE = 1e-4  # of the width of a bound: closer counts as at the bound
+_EDGE = 1e-4  # of the width of a bound, or of the scale of the answer: closer counts as at the bound
 BLIND = 1e-12  # of the largest eigenvalue of JᵀJ: smaller ones are rounding
 _SHARE = 1e-3  # of a unit vector: a parameter with less takes no part in a combination
 _COVERED = 0.5  # of the width of the bounds: an error as large covers them
@@ -29,9 +29,9 @@ class Errors(NamedTuple):
     undetermined: tuple[str, ...]
 
 
-def at_bound(choice: Choice, theta: np.ndarray) -> Bool[np.ndarray, " p"]:
-    """Which free parameters lie at one of their bounds."""
-    width = choice.upper - choice.lower
+def at_bound(choice: Choice, theta: np.ndarray, width: np.ndarray | None = None) -> Bool[np.ndarray, " p"]:
+    """Which free parameters lie at a bound, by the width of the bounds or by another (p,) that matters near θ."""
+    width = choice.upper - choice.lower if width is None else width
     return (theta - choice.lower < _EDGE * width) | (choice.upper - theta < _EDGE * width)
 
 

@@ -25,7 +25,7 @@ from scipy.stats import qmc
 from insiren.data.spectrum import Measured
 from insiren.fit.objective import Target, cost
 from insiren.fit.problem import Problem
-from insiren.fit.search import rough
+from insiren.fit.rough import rough
 from insiren.forward import Points
 
 SCREENED = 256  # points of the box

@@ -126,7 +126,7 @@ def searched(
     tried = [*([memory.theta] if again and memory is not None else []), *likely(made)]
     starts, found = memory.starts if memory is not None else (asked.starts, 0), None
     if not again:
-        found = search(made.problem, asked.starts, asked.seed, progress)
+        found = search(made.problem, asked.starts, asked.seed, progress, turns=1)  # the screen looks again
         tried = [*tried, *found.minima]
 
     def descent(theta: np.ndarray) -> End | None:

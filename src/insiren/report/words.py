@@ -191,6 +191,10 @@ def provenance(fit: Fit, facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     if digest := fit.description.get("digest"):
         rows.append(("Model digest", plain(digest)))
     rows.append(("Raw starts", f"{agree} of {n} descend to this minimum"))
+    if fit.signal is not None:
+        rows.append(("Signal", f"{fit.signal.sigma:.3g} σ against no magnon at all"))
+    if fit.search is not None:
+        rows.append(("Points of the box", f"{fit.search['points']:,}, in two independent searches"))
     # The ends of every descent of a preset belong in the JSON.
     settings = {k: v for k, v in fit.settings.items() if v is not None and not isinstance(v, list)}
     for key, value in {**settings, **facts}.items():
