@@ -87,14 +87,15 @@ def test_missing_masked_and_empty_pixels_are_told_apart(tmp_path):
     intensity[0], sigma[0] = np.nan, 0
     intensity[1] = -1e30
     intensity[2], sigma[2] = 0, 0
-    intensity[3, 0] = np.nan  # Mantid masks a spectrum by its first bin
+    intensity[3, 0] = np.nan  # one bin says nothing of the others
     intensity[4, 5] = np.nan
     intensity[30:33, 7], sigma[30:33, 7] = 0, 0
     (data,) = read(powder(tmp_path / "x.nxspe", intensity, sigma), q_step=0.02)
     n = data.coords["detectors"].values
-    assert n.sum() == 600 - 40 - 1
+    assert n.sum() == 600 - 30 - 2
     assert "1 of 60 detectors were off" in said(data)
-    assert data.coords["noted"].value == "3 of 60 detectors are masked (NaN, or −10¹⁰ and below)"
+    assert "2 of 60 detectors are masked (NaN, or −10¹⁰ and below)" in data.coords["noted"].value
+    assert "2 of 600 pixels are NaN" in data.coords["noted"].value
     empty = (n > 0) & (data.values == 0)
     assert empty.sum() == 3
     # σ²/I = 1 everywhere: a neutron is worth 1.
@@ -220,3 +221,19 @@ def test_a_damaged_file_is_named_by_its_place(tmp_path):
         with pytest.raises(DataError, match=message):
             read(broken)
     assert read(path)
+
+
+def test_one_bin_without_a_number_masks_no_detector(tmp_path):
+    intensity, sigma = flat()
+    intensity[:, 0], intensity[7] = np.nan, np.nan
+    (data,) = read(powder(tmp_path / "x.nxspe", intensity, sigma), q_step=0.2, trusted=True)
+    assert data.coords["detectors"].values.sum() == 59 * 9
+    assert data.masks["missing"].values[:, 0].all()
+    noted = data.coords["noted"].value
+    assert "1 of 60 detectors are masked" in noted and "59 of 600 pixels are NaN" in noted
+
+
+@pytest.mark.parametrize(("name", "caught"), [("firstnan", 47), ("allfirstnan", 42)])
+def test_detectors_with_a_bad_first_bin_are_read(shared, name, caught):
+    (data,) = read(shared / "cases" / "spe" / f"{name}.nxspe", trusted=True)
+    assert data.coords["detectors"].values.sum() == caught

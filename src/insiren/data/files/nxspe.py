@@ -136,8 +136,7 @@ def _pixels(entry: Node, name: str, told: _Told) -> Pixels:
     intensity, sigma = signal.numbers(LARGEST), errors.numbers(LARGEST)
     bad, dark = _off(intensity, sigma)
     assumed += said_of_dark(int(dark.sum()), n, told.zeros)
-    masked = int(bad.all(axis=1).sum())
-    noted = [f"{masked} of {n} detectors are masked (NaN, or −10¹⁰ and below)"] if masked else []
+    noted = _said_of_bad(bad)
     missing = bad | (dark[:, None] & (told.zeros != "measured"))
     polar, azimuthal = (data.need(key).numbers().ravel() for key in ("polar", "azimuthal"))
     if polar.shape != (n,) or azimuthal.shape != (n,) or not np.isfinite([polar, azimuthal]).all():
@@ -155,6 +154,15 @@ def _pixels(entry: Node, name: str, told: _Told) -> Pixels:
         intensity, sigma = without_kf_over_ki(name, detectors, energy.centres, contained, *kept)
         variance = sigma**2
     return Pixels(detectors, energy, intensity, variance, missing, _psi(info), [*assumed, *said], noted)
+
+
+def _said_of_bad(bad: np.ndarray) -> list[str]:
+    """How many detectors are masked, with all of their pixels, and how many other pixels are."""
+    (n, w), off = bad.shape, bad.all(axis=1)
+    said = [f"{off.sum()} of {n} detectors are masked (NaN, or −10¹⁰ and below)"] if off.any() else []
+    if single := int(bad[~off].sum()):
+        said.append(f"{single} of {n * w} pixels are NaN, or −10¹⁰ and below, in detectors that were on: left out")
+    return said
 
 
 def _kf_over_ki(info: Node, given: str | None) -> tuple[bool, list[str]]:
@@ -180,8 +188,6 @@ def _off(intensity: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarr
     with np.errstate(invalid="ignore"):
         bad = ~np.isfinite(intensity) | (intensity <= NOTHING) | ~np.isfinite(sigma) | (sigma < 0)
     empty = ~np.any((intensity != 0) & ~bad, axis=1) & ~np.any((sigma != 0) & ~bad, axis=1)
-    # Mantid masks a whole spectrum where its first bin is bad.
-    bad |= bad[:, :1] if bad.shape[1] else bad
     return bad, empty & ~bad.all(axis=1)
 
 
