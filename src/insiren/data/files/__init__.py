@@ -96,7 +96,7 @@ READERS = (
         read_mat,
         ("q_direction", "q_origin", "energy", "errors", "zeros"),
     ),
-    Reader("a Horace .sqw file", is_sqw, read_sqw, ("q_origin", "energy", "errors", "zeros")),
+    Reader("a Horace .sqw file", is_sqw, read_sqw, ("q_origin", "energy", "errors", "zeros", "bins")),
 )
 
 PLACE = ("q_origin", "Q_abs", "energy")
