@@ -79,6 +79,10 @@ class Stream:
         """The next text, which its length goes before."""
         return self.take(self.count("characters", TEXT)).decode("utf-8", "replace")
 
+    def texts(self, n: int) -> list[str]:
+        """The next n texts."""
+        return [self.text() for _ in range(n)]
+
     def damaged(self, what: str) -> DataError:
         """The error that says what makes no sense."""
         return DataError(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipp as sc
 
-from insiren.data.files.axes import Axis, Place, Where, axis, scalar
+from insiren.data.files.axes import Axis, Place, Where, axis
 from insiren.data.files.errors import standard
 from insiren.data.files.hints import vector
 from insiren.data.files.table import empty_bins
@@ -45,8 +45,8 @@ class Told(NamedTuple):
     """What the user says; see `horace_sqw.read_sqw`."""
 
     errors: str
-    q_origin: object
-    energy: object
+    q_origin: Any
+    energy: Any
     zeros: str | None
     bins: str | None
 
@@ -85,14 +85,12 @@ def spectrum(path: Path, cut: Cut, told: Told) -> sc.DataArray:
     if not np.isfinite(cut.offset[:ENERGY]).all() or not np.isfinite(cut.lattice).all():
         raise DataError(f"{path}: its lattice or its offset are not finite numbers. Save the cut again.")
     origin = cut.offset[:ENERGY] if told.q_origin is None else vector("q_origin", told.q_origin)
-    energy = None if told.energy is None else scalar(str(path), "energy", told.energy)
-    where = Where(str(path), cut.axes, Place(q_origin=origin, energy=energy), told.bins)
+    where = Where(str(path), cut.axes, Place(q_origin=origin, energy=told.energy), told.bins)
     order = [n for n, a in enumerate(where.axes) if a.kind != "energy"]
     order += [n for n, a in enumerate(where.axes) if a.kind == "energy"]
     omega, hkl = where.omega, where.table()[0]
     values, second, npix = (
-        np.transpose(array, order).reshape(-1, len(omega)).astype(float)
-        for array in (cut.values, cut.second, cut.npix)
+        np.transpose(array, order).reshape(-1, len(omega)).astype(float) for array in (cut.values, cut.second, cut.npix)
     )
     missing = (npix == 0) | ~np.isfinite(values)
     second = np.where(missing, 0.0, second)
@@ -110,7 +108,7 @@ def spectrum(path: Path, cut: Cut, told: Told) -> sc.DataArray:
 def _endless(cut: Cut, told: Told) -> list[str]:
     """What an axis counts as that was integrated over without bounds."""
     return [
-        f"axis {n + 1} was integrated without bounds and counts as {told.energy if n == ENERGY else 0:g}; "
+        f"axis {n + 1} was integrated without bounds and counts as {told.energy if n == ENERGY else 0}; "
         f"{'--energy' if n == ENERGY else '--q-origin'} moves it"
         for n in cut.endless
     ]

@@ -13,9 +13,9 @@ from typing import Any
 import scipp as sc
 
 from insiren.data.files import horace_v2, horace_v4
+from insiren.data.files.hints import chosen
 from insiren.data.files.horace_bytes import Stream
 from insiren.data.files.horace_cut import Told, spectrum
-from insiren.data.files.hints import chosen
 from insiren.errors import DataError
 
 SIGNATURE = b"horace"

@@ -36,8 +36,7 @@ def cut_of(stream: Stream, pixels: bool, dimensions: int) -> Cut:
     """
     if pixels:
         _skip_runs(stream)
-    for _ in range(3):  # name, folder and title
-        stream.text()
+    stream.texts(3)  # name, folder and title
     lattice, offset = stream.numbers("f4", 6).astype(float), stream.numbers("f4", 4).astype(float)
     matrix = stream.numbers("f4", 16).reshape(AXES, AXES).T.astype(float)
     if not np.isfinite(matrix).all() or np.any(matrix[ENERGY, :3]) or np.any(matrix[:3, ENERGY]) or matrix[3, 3] != 1:
@@ -82,15 +81,14 @@ def _axes(stream: Stream, dimensions: int) -> tuple[list[int], list[int], list[n
 
 def _skip_runs(stream: Stream) -> None:
     """Passes the main header, the runs and the detectors."""
-    for _ in range(3):
-        stream.text()
+    stream.texts(3)
     for _ in range(stream.count("runs", RUNS)):
-        stream.text(), stream.text()
+        stream.texts(2)
         stream.skip(RUN)
         stream.skip(4 * stream.count("energies", LIST))
         stream.skip(FRAME)
         _skip_labels(stream)
-    stream.text(), stream.text()
+    stream.texts(2)
     stream.skip(6 * 4 * stream.number("u4"))  # detectors: group, distance, two angles, width, height
 
 

@@ -2,8 +2,8 @@
 
 A table at the beginning says where each block lies; "data", "metadata" holds the axes and the projection as structs of
 MATLAB, "data", "nd_data" the image. One unit along axis i is img_scales[i] 1/Å (`ulen` in the first files of this
-version) along u; in the plane of u and v, across u; and along u × v; or along u, v and w themselves where the projection
-calls itself nonorthogonal.
+version): along u; in the plane of u and v, across u; and along u × v; or along u, v and w themselves where the
+projection calls itself nonorthogonal.
 
 Source: scippneutron, description of SQW 4.0; Horace, classes line_proj and line_axes; two files that Horace wrote.
 """
@@ -67,7 +67,8 @@ def cut_of(stream: Stream) -> Cut:
     whole, endless = [], []
     for i, n in enumerate(lengths):
         if np.isfinite(ranges[i]).all():
-            edges = np.linspace(*(ranges[i] * (scales[ENERGY] if i == ENERGY else 1.0)), n + 1)
+            low, high = ranges[i] * (scales[ENERGY] if i == ENERGY else 1.0)
+            edges = np.linspace(low, high, n + 1)
             whole.append(cut_axis(stream.path, i, edges, n, directions[i], offset[ENERGY]))
         elif n == 1:
             endless.append(i)
@@ -95,7 +96,7 @@ def _directions(stream: Stream, proj: dict[str, Any], lattice: np.ndarray, scale
 def _numbers(stream: Stream, of: dict[str, Any], key: str, n: int | None) -> np.ndarray:
     """The numbers of a field, n of them; as many as there are where n is None."""
     found = of.get(key)
-    numbers = found.ravel(order="F").astype(float) if isinstance(found, np.ndarray) else np.zeros(0)
+    numbers = found.astype(float) if isinstance(found, np.ndarray) else np.zeros(0)
     if n is not None and len(numbers) != n:
         raise stream.damaged(f"{key} of its axes or its projection has {len(numbers)} numbers where {n} are needed")
     return numbers
@@ -126,7 +127,7 @@ def _image(stream: Stream, lengths: list[int]) -> list[np.ndarray]:
 
 
 def _object(stream: Stream, depth: int) -> Any:
-    """What follows: numbers as an array, text, a cell as a list, a struct as a dict; of several structs the first."""
+    """What follows: a row of numbers, text, a cell as a list, a struct as a dict; of several structs the first."""
     tag = stream.number("u1")
     if depth > DEPTH:
         raise stream.damaged(f"its structs lie deeper than {DEPTH} within each other")
@@ -135,7 +136,7 @@ def _object(stream: Stream, depth: int) -> Any:
     shape = [int(n) for n in stream.numbers("u4", stream.number("u1"))]
     size = math.prod(shape) if shape else 0
     if tag in KINDS:
-        return stream.numbers(KINDS[tag], size).reshape(shape or [0], order="F")
+        return stream.numbers(KINDS[tag], size)
     if tag == CHAR:
         return stream.take(size).decode("utf-8", "replace")
     if tag == CELL and size <= FIELDS:
