@@ -237,3 +237,23 @@ def test_one_bin_without_a_number_masks_no_detector(tmp_path):
 def test_detectors_with_a_bad_first_bin_are_read(shared, name, caught):
     (data,) = read(shared / "cases" / "spe" / f"{name}.nxspe", trusted=True)
     assert data.coords["detectors"].values.sum() == caught
+
+
+def test_energies_and_angles_are_in_the_units_that_the_file_says(tmp_path):
+    (usual,) = read(powder(tmp_path / "x.nxspe"), q_step=0.2, trusted=True)
+    path = powder(tmp_path / "y.nxspe", Ei=2e4)
+    with h5py.File(path, "a") as file:
+        entry = file["some_name"]
+        for name, factor, unit in (("polar", np.pi / 180, "radian"), ("energy", 1e3, "micro eV")):
+            entry["data"][name][...] = entry["data"][name][()] * factor
+            entry["data"][name].attrs["units"] = unit
+        entry["NXSPE_info/fixed_energy"].attrs["units"] = "ueV"
+    (data,) = read(path, q_step=0.2, trusted=True)
+    assert data.coords["Ei"].value == pytest.approx(20)
+    np.testing.assert_allclose(data.coords["Q_abs"].values, usual.coords["Q_abs"].values)
+    np.testing.assert_array_equal(data.coords["detectors"].values, usual.coords["detectors"].values)
+    np.testing.assert_allclose(data.coords["energy_transfer"].values, usual.coords["energy_transfer"].values)
+    with h5py.File(path, "a") as file:
+        file["some_name/data/energy"].attrs["units"] = "furlong"
+    with pytest.raises(DataError, match="is in 'furlong', which is no unit of energy"):
+        read(path, trusted=True)
