@@ -1,12 +1,11 @@
-"""Reads the files of Horace as a child of its own does, but from copies of one process that has imported everything.
+"""Reads MAT-files of Horace as a child of its own does, but from copies of one process that has imported everything.
 
-Starting Python and scippneutron costs two seconds a file; a copy of a process that has done so costs some
+Starting Python and HDF5 costs some tenths of a second a file; a copy of a process that has done so costs some
 milliseconds, and is confined by the same code.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -34,7 +33,7 @@ class Forks:
             self.process.stdout.close()
         self.folder.cleanup()
 
-    def run(self, kind: str, path: Path):
+    def run(self, path: Path):
         from insiren.data.files.confined import SAID, Answer
 
         if self.process is None:
@@ -42,7 +41,7 @@ class Forks:
                 [sys.executable, __file__, self.folder.name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
             )
         assert self.process.stdin and self.process.stdout
-        self.process.stdin.write(f"{kind} {path}\n")
+        self.process.stdin.write(f"{path}\n")
         self.process.stdin.flush()
         status = int(self.process.stdout.readline())
         answer, said = (Path(self.folder.name) / name for name in ("answer", "said"))
@@ -50,21 +49,17 @@ class Forks:
 
 
 def serve(folder: str) -> None:
-    """Answers each line of kind and path with the exit status of the copy that read it."""
+    """Answers each line, a path, with the exit status of the copy that read it."""
     from insiren.data.files import horace_server
 
-    with contextlib.suppress(ImportError):
-        import scippneutron.io.sqw  # noqa: F401
-
     for line in sys.stdin:
-        kind, path = line.rstrip("\n").split(" ", 1)
         if not (child := os.fork()):
             signal.alarm(SECONDS)
             for number, name in ((1, "answer"), (2, "said")):
                 os.dup2(os.open(f"{folder}/{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
             status = 1
             try:
-                status = horace_server.main(kind, path)
+                status = horace_server.main(line.rstrip("\n"))
                 sys.stdout.flush()
             finally:
                 os._exit(status)

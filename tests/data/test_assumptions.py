@@ -50,8 +50,6 @@ def check(lines: list[str], takes: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_every_layout_says_how_its_assumptions_are_overridden(tmp_path, name):
     layout = LAYOUTS[name]
-    if name == "sqw":
-        pytest.importorskip("scippneutron")
     layout.write(tmp_path)
     takes = options_of(tmp_path / layout.read)
     for data in read(tmp_path / layout.read, **layout.options):

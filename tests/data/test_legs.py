@@ -1,12 +1,15 @@
 """Legs of a path: which wavevectors they hold, across what they are averaged, and what has none."""
 
 import itertools
+import re
 
 import numpy as np
 import pytest
+import scipp as sc
 
 from insiren.data.bins import bins_of
-from insiren.data.legs import legs
+from insiren.data.files import read
+from insiren.data.legs import legs, separate_legs
 from insiren.data.spectrum import image, measured, point_list
 from insiren.errors import DataError
 from insiren.forward import Bins
@@ -71,3 +74,52 @@ def test_what_has_no_legs_is_refused(data, said):
 def test_a_tube_without_width_is_refused(tube):
     with pytest.raises(DataError, match="no width"):
         legs(along([0, 0, 0], [0.5, 0, 0], [0.5, 0.5, 0]), tube, SQUARE)
+
+
+def joined(values, sigma=None, corner=(0.5, 0.5, 0.0)):
+    """Two legs of three wavevectors, whose corner comes twice."""
+    hkl = np.array([[0, 0, 0], [0.25, 0.25, 0], [0.5, 0.5, 0], corner, [0.5, 0.25, 0], [0.5, 0, 0]])
+    return image("path", hkl, np.arange(4.0), np.asarray(values, float), sigma)
+
+
+TWICE = np.repeat([1.0, 2.0, 3.0, 3.0, 4.0, 5.0], 4).reshape(6, 4)
+AGAIN = TWICE + np.array([[0.0], [0.0], [0.0], [0.5], [0.0], [0.0]])
+
+
+@pytest.mark.parametrize(
+    ("data", "legged", "said"),
+    [
+        (joined(TWICE), False, "the same intensities"),
+        (joined(TWICE * (1 + 1e-5)), False, "the same intensities"),
+        (joined(AGAIN), True, "1 of its 1 corner.* 0.1 .*largest intensity"),
+        (joined(AGAIN, np.full((6, 4), 0.5)), True, "1 of its 1 corner.* 0.71 errors"),
+        (joined(AGAIN, np.full((6, 4), 0.5), corner=(0.5000001, 0.4999999, 0.0)), True, "1 of its 1 corner"),
+        (joined(TWICE, np.full((6, 4), 0.5)), False, "the same intensities"),
+        (joined(AGAIN, np.full((6, 4), 0.5), corner=(0.5, 0.4, 0.0)), False, "none of which comes twice"),
+        (along([0, 0, 0], [0.5, 0, 0]), False, "one straight leg"),
+        (along([0, 0, 0], [0.5, 0, 0], [0.5, 0.5, 0]), True, "two intensities"),
+        (point_list("one", np.zeros((2, 3)), np.arange(2.0), np.zeros(2), np.ones(2)), False, "no image"),
+        (image("one", None, OMEGA, np.zeros((2, 3)), None, Q_abs=np.array([1.0, 2.0])), False, "no image"),
+    ],
+)
+def test_a_path_has_legs_where_a_corner_comes_twice_with_two_intensities(data, legged, said):
+    found, why = separate_legs(data)
+    assert found == legged
+    assert re.search(said, why), why
+
+
+def test_a_corner_that_is_masked_says_nothing_of_legs():
+    data = joined(AGAIN)
+    data.masks["mine"] = sc.array(dims=["Q"], values=np.arange(6) == 3)
+    assert not separate_legs(data)[0]
+
+
+def test_a_wavevector_written_twice_with_other_digits_begins_no_leg_of_its_own():
+    parts = legs(joined(AGAIN, corner=(0.5000001, 0.4999999, 0.0)), None, SQUARE)
+    assert [part.sizes["Q"] for part in parts] == [4, 2]
+
+
+def test_the_published_la2nio4_is_found_to_have_legs(shared):
+    for path in read(shared / "data" / "la2nio4"):
+        legged, why = separate_legs(path)
+        assert legged, why

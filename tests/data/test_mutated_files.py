@@ -15,8 +15,6 @@ from insiren.errors import DataError
 
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_files_that_are_not_damaged_are_data(tmp_path, name):
-    if name == "sqw":
-        pytest.importorskip("scippneutron")
     LAYOUTS[name].write(tmp_path)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

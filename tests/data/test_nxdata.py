@@ -122,3 +122,39 @@ def test_what_is_wrong_is_named(tmp_path, damage, message):
         damage(file["entry/data"])
     with pytest.raises(DataError, match=message):
         read(path)
+
+
+def test_units_and_names_in_other_spellings_are_converted(tmp_path):
+    axes = [("momentum transfer", 10 * (H + 1), "1/nm"), ("E (ueV)", 1e3 * E_EDGES, "")]
+    (data,) = read(nxdata(tmp_path / "x.nxs", VALUES, axes, errors=VALUES + 1), trusted=True)
+    np.testing.assert_allclose(data.coords["Q_abs"].values, H + 1)
+    np.testing.assert_allclose(data.coords["energy_transfer"].values, [1, 3, 5, 7])
+
+
+def test_a_direction_is_given_to_no_axis_of_energy(tmp_path):
+    axes = [("xi", H, ""), ("transfer", E_EDGES, "meV")]
+    path = nxdata(tmp_path / "x.nxs", VALUES, axes, errors=VALUES + 1)
+    with pytest.raises(DataError, match="'transfer' in meV, which does not say what it measures"):
+        read(path, q_direction=(1, 0, 0), q_origin=(0, 0, 0), energy=1, trusted=True)
+
+
+def test_what_stands_for_not_measured_is_missing(tmp_path):
+    values, errors = VALUES.copy(), VALUES + 1
+    values[0, 1], errors[0, 1] = -1e20, -1
+    path = nxdata(tmp_path / "x.nxs", values, [("h", H, ""), ("E", E_EDGES, "meV")], errors=errors)
+    (data,) = read(path, q_origin=(0, 0, 0), trusted=True)
+    assert np.argwhere(data.masks["missing"].values).tolist() == [[0, 1]]
+    assert "1 of 12 pixels are −10¹⁰ and below" in data.coords["noted"].value
+
+
+def test_an_axis_that_runs_along_two_dimensions_is_refused(tmp_path):
+    square = VALUES[:, :3]
+    path = nxdata(tmp_path / "x.nxs", square, [("h", H, ""), ("E", H, "meV")])
+    for i, refused in ((0, False), (1, True)):
+        with h5py.File(path, "a") as file:
+            file["entry/data"].attrs["h_indices"] = i
+        if refused:
+            with pytest.raises(DataError, match="names h as axis 0 of its signal, and h_indices says 1"):
+                read(path, q_origin=(0, 0, 0), trusted=True)
+        else:
+            assert read(path, q_origin=(0, 0, 0), trusted=True)

@@ -87,14 +87,15 @@ def test_missing_masked_and_empty_pixels_are_told_apart(tmp_path):
     intensity[0], sigma[0] = np.nan, 0
     intensity[1] = -1e30
     intensity[2], sigma[2] = 0, 0
-    intensity[3, 0] = np.nan  # Mantid masks a spectrum by its first bin
+    intensity[3, 0] = np.nan  # one bin says nothing of the others
     intensity[4, 5] = np.nan
     intensity[30:33, 7], sigma[30:33, 7] = 0, 0
     (data,) = read(powder(tmp_path / "x.nxspe", intensity, sigma), q_step=0.02)
     n = data.coords["detectors"].values
-    assert n.sum() == 600 - 40 - 1
+    assert n.sum() == 600 - 30 - 2
     assert "1 of 60 detectors were off" in said(data)
-    assert data.coords["noted"].value == "3 of 60 detectors are masked (NaN, or −10¹⁰ and below)"
+    assert "2 of 60 detectors are masked (NaN, or −10¹⁰ and below)" in data.coords["noted"].value
+    assert "2 of 600 pixels are NaN" in data.coords["noted"].value
     empty = (n > 0) & (data.values == 0)
     assert empty.sum() == 3
     # σ²/I = 1 everywhere: a neutron is worth 1.
@@ -220,3 +221,39 @@ def test_a_damaged_file_is_named_by_its_place(tmp_path):
         with pytest.raises(DataError, match=message):
             read(broken)
     assert read(path)
+
+
+def test_one_bin_without_a_number_masks_no_detector(tmp_path):
+    intensity, sigma = flat()
+    intensity[:, 0], intensity[7] = np.nan, np.nan
+    (data,) = read(powder(tmp_path / "x.nxspe", intensity, sigma), q_step=0.2, trusted=True)
+    assert data.coords["detectors"].values.sum() == 59 * 9
+    assert data.masks["missing"].values[:, 0].all()
+    noted = data.coords["noted"].value
+    assert "1 of 60 detectors are masked" in noted and "59 of 600 pixels are NaN" in noted
+
+
+@pytest.mark.parametrize(("name", "caught"), [("firstnan", 47), ("allfirstnan", 42)])
+def test_detectors_with_a_bad_first_bin_are_read(shared, name, caught):
+    (data,) = read(shared / "cases" / "spe" / f"{name}.nxspe", trusted=True)
+    assert data.coords["detectors"].values.sum() == caught
+
+
+def test_energies_and_angles_are_in_the_units_that_the_file_says(tmp_path):
+    (usual,) = read(powder(tmp_path / "x.nxspe"), q_step=0.2, trusted=True)
+    path = powder(tmp_path / "y.nxspe", Ei=2e4)
+    with h5py.File(path, "a") as file:
+        entry = file["some_name"]
+        for name, factor, unit in (("polar", np.pi / 180, "radian"), ("energy", 1e3, "micro eV")):
+            entry["data"][name][...] = entry["data"][name][()] * factor
+            entry["data"][name].attrs["units"] = unit
+        entry["NXSPE_info/fixed_energy"].attrs["units"] = "ueV"
+    (data,) = read(path, q_step=0.2, trusted=True)
+    assert data.coords["Ei"].value == pytest.approx(20)
+    np.testing.assert_allclose(data.coords["Q_abs"].values, usual.coords["Q_abs"].values)
+    np.testing.assert_array_equal(data.coords["detectors"].values, usual.coords["detectors"].values)
+    np.testing.assert_allclose(data.coords["energy_transfer"].values, usual.coords["energy_transfer"].values)
+    with h5py.File(path, "a") as file:
+        file["some_name/data/energy"].attrs["units"] = "furlong"
+    with pytest.raises(DataError, match="is in 'furlong', which is no unit of energy"):
+        read(path, trusted=True)

@@ -26,8 +26,6 @@ def columns(folder):
 
 @pytest.mark.parametrize("layout", ["columns", "slice", "peak table", "folder of Sqw", "NXdata", "mat", "sqw"])
 def test_errors_are_variances_or_standard_deviations(tmp_path, layout):
-    if layout == "sqw":
-        pytest.importorskip("scippneutron")
     one = LAYOUTS[layout]
     one.write(tmp_path)
     (sigma,), (variance,) = (read(tmp_path / one.read, **one.options, errors=w) for w in ("sigma", "variance"))
@@ -124,8 +122,6 @@ def test_zeros_of_a_workspace_are_measured_or_missing(tmp_path):
 
 @pytest.mark.parametrize("layout", ["mat", "sqw"])
 def test_bins_without_pixels_are_missing_or_measured(tmp_path, layout):
-    if layout == "sqw":
-        pytest.importorskip("scippneutron")
     LAYOUTS[layout].write(tmp_path)
     path = tmp_path / LAYOUTS[layout].read
     (usual,), (missing,), (whole,) = read(path), read(path, zeros="missing"), read(path, zeros="measured")
@@ -267,7 +263,6 @@ def test_what_was_integrated_is_moved(tmp_path):
 
 
 def test_the_cut_of_an_sqw_is_moved(tmp_path):
-    pytest.importorskip("scippneutron")
     LAYOUTS["sqw"].write(tmp_path)
     (usual,), (moved,) = read(tmp_path / "x.sqw"), read(tmp_path / "x.sqw", q_origin=(0, 0, 1))
     np.testing.assert_allclose(moved.coords["l"].values, usual.coords["l"].values + 1)

@@ -24,6 +24,7 @@ from insiren.data.files.slices import is_slice, read_slice
 from insiren.data.files.spe import is_spe, read_spe
 from insiren.data.files.sqw_folder import is_sqw_folder, read_sqw_folder
 from insiren.data.files.tree import Node
+from insiren.data.files.unread import unread
 from insiren.data.files.writing import write
 from insiren.errors import DataError
 
@@ -96,7 +97,7 @@ READERS = (
         read_mat,
         ("q_direction", "q_origin", "energy", "errors", "zeros"),
     ),
-    Reader("a Horace .sqw file", is_sqw, read_sqw, ("q_origin", "energy", "errors", "zeros")),
+    Reader("a Horace .sqw file", is_sqw, read_sqw, ("q_origin", "energy", "errors", "zeros", "bins")),
 )
 
 PLACE = ("q_origin", "Q_abs", "energy")
@@ -227,6 +228,9 @@ def _format_of(path: Path) -> Reader:
 
 def _layout_of(root: Node) -> Hdf5Reader:
     for reader in HDF5_READERS:
+        # What is known and not read holds plain NXdata too, which says too little of it.
+        if reader.read is read_nxdata and (what := unread(root)) is not None:
+            raise DataError(f"{root.file} {what}.")
         if reader.recognises(root):
             return reader
     found = ", ".join(_shown(root / member) for member in root.members[:10]) or "nothing"

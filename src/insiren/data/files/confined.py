@@ -9,7 +9,7 @@ import tempfile
 import threading
 import zipfile
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -30,17 +30,16 @@ class Answer(NamedTuple):
     said: bytes
 
 
-def arrays_of(kind: Literal["mat", "sqw"], path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a binary file of Horace by name, as `horace_server` takes them out.
+def arrays_of(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a MAT-file by name, as `horace_server` takes them out.
 
     Args:
-        kind: of the file.
         path: of the file.
 
     Raises:
         DataError: the file is refused, damaged, or ended the process that read it.
     """
-    status, answer, said = run(kind, path.absolute())
+    status, answer, said = run(path.absolute())
     if status == horace_server.REFUSED:
         raise DataError(f"{path} {printable(said.decode('utf-8', errors='replace')).strip()}.")
     if status or len(answer) > LARGEST:
@@ -52,9 +51,9 @@ def arrays_of(kind: Literal["mat", "sqw"], path: Path) -> dict[str, np.ndarray]:
         raise DataError(f"{path}: the arrays that were read from it make no sense ({error}).") from None
 
 
-def run(kind: str, path: Path) -> Answer:
+def run(path: Path) -> Answer:
     """Starts a child on a file and waits for it, no longer than `PATIENCE` and for no more than `LARGEST` bytes."""
-    command = [sys.executable, "-P", str(horace_server.__file__), kind, str(path)]
+    command = [sys.executable, "-P", str(horace_server.__file__), str(path)]
     with (
         tempfile.TemporaryFile() as errors,
         subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors) as child,

@@ -13,6 +13,7 @@ from insiren.data.files.hints import how
 from insiren.data.spectrum import image, point_list
 from insiren.errors import DataError
 
+NOTHING = -1e10  # intensities at or below it were not measured; programs write −1e20 or −1e30
 LARGEST = 100_000_000  # cells of one array
 ROOM = 1.25e9  # bytes of a spectrum that is taken whole: 7e7 cells in energy and a few hundred thousand in Q
 CELL, WAVEVECTOR = 17, 48  # bytes: a value, its variance and its mask; hkl, and hkl again while it is laid out

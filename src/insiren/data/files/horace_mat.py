@@ -96,7 +96,7 @@ def read_mat(
         if stream.read(len(OLD)) == OLD:
             raise DataError(f"{path} is a MAT-file of an older version. Save it with save(..., '-v7.3').")
     objects: dict[str, dict[str, np.ndarray]] = {}
-    for key, array in arrays_of("mat", path).items():
+    for key, array in arrays_of(path).items():
         name, _, field = key.partition("/")
         objects.setdefault(name, {})[field] = array
     cuts = {name: fields for name, fields in objects.items() if {"s", "e"} <= fields.keys()}

@@ -1,18 +1,15 @@
-"""Takes the arrays out of one binary file of Horace, as a confined process of its own.
+"""Takes the arrays out of one MAT-file with cuts of Horace, as a confined process of its own.
 
-HDF5, which MAT-files are, is a large C library that a damaged or hostile file can crash or lead astray, and
-the reader of .sqw files trusts every length that it finds. So `confined` runs this file as a script: kind and
-path are its arguments, an uncompressed .npz of numbers (or a line of text on standard error and status 3) is its
-answer. It imports nothing of this package. Nothing outside the file is opened: only hard links and references
-within it are followed.
+HDF5, which MAT-files are, is a large C library that a damaged or hostile file can crash or lead astray. So `confined`
+runs this file as a script: the path is its argument, an uncompressed .npz of numbers (or a line of text on standard
+error and status 3) is its answer. It imports nothing of this package. Nothing outside the file is opened: only hard
+links and references within it are followed.
 """
 
 from __future__ import annotations
 
 import io
 import sys
-import warnings
-from pathlib import Path
 from typing import Any
 
 import h5py
@@ -51,47 +48,6 @@ def mat(path: str) -> dict[str, np.ndarray]:
     """The numbers of every struct of a MAT-file by "object/field", elements of cells as "object/field/n"."""
     with h5py.File(path, "r", locking=False) as file:
         return _structs(file)
-
-
-def sqw(path: str) -> dict[str, np.ndarray]:
-    """The image of a .sqw file: values, second, npix; its axes: lengths, ranges, scales; its projection: u, v, …
-
-    Raises:
-        Refused: version, projection or size are such that the image cannot be understood.
-    """
-    from scippneutron.io.sqw import Sqw  # pyright: ignore[reportMissingImports]  # an extra, and slow to import
-
-    warnings.simplefilter("ignore")  # that a file is of another kind is said below
-    with Sqw.open(path) as file:
-        if file.file_header.prog_version != 4.0:
-            raise Refused(
-                f"is of Horace's version {file.file_header.prog_version:g}, and version 4 is read; save the cut from "
-                "MATLAB as a struct (-v7.3) instead"
-            )
-        metadata = file.read_data_block("data", "metadata")
-        if not hasattr(metadata, "proj"):
-            raise Refused(
-                "is damaged, or has a projection that scippneutron does not know (it knows the type aaa); save the cut "
-                "from MATLAB as a struct (-v7.3) instead"
-            )
-        axes, proj = metadata.axes, metadata.proj
-        lengths = [int(n) for n in axes.n_bins_all_dims.values]
-        size = int(np.prod(lengths, dtype=object))
-        # The image must fit into the file before room is made for it: three numbers a bin.
-        if len(lengths) != 4 or min(lengths) < 1 or 3 * size > NUMBERS or 24 * size > Path(path).stat().st_size:
-            raise Refused(f"promises an image of {lengths} bins, which it cannot hold")
-        # The axes come in reverse, since the file counts the first fastest.
-        image = (array.T.reshape(lengths) for array in file.read_data_block("data", "nd_data"))
-    return {
-        **dict(zip(("values", "second", "npix"), image, strict=True)),
-        "lengths": np.array(lengths),
-        "ranges": np.array([r.values for r in axes.img_range], float),
-        "scales": np.array([scale.value for scale in axes.img_scales], float),
-        "offset": np.array([x.value for x in proj.offset], float),
-        "u": np.asarray(proj.u.value, float),
-        "v": np.asarray(proj.v.value, float),
-        "lattice": np.array([*proj.lattice_spacing.value, *proj.lattice_angle.value], float),
-    }
 
 
 def _structs(file: h5py.File) -> dict[str, np.ndarray]:
@@ -134,12 +90,12 @@ def _take(file: h5py.File, item: Any, key: str, found: dict[str, np.ndarray], bu
         found[key] = np.asarray(item[()], float).T
 
 
-def main(kind: str, path: str) -> int:
+def main(path: str) -> int:
     if resource is not None:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     try:
-        found = {"mat": mat, "sqw": sqw}[kind](path)
+        found = mat(path)
         buffer = io.BytesIO()
         # Names inside an archive are paths; a number instead is the same for every file.
         names = np.array(list(found), dtype="U200")
@@ -160,4 +116,4 @@ def main(kind: str, path: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:3]))
+    sys.exit(main(sys.argv[1]))

@@ -12,7 +12,7 @@ import numpy as np
 import scipp as sc
 
 from insiren.data.files.axes import Axis, Place, Vector, Where, axis, vector
-from insiren.data.files.axis_names import energy_factor, is_inverse_angstrom, meaning
+from insiren.data.files.axis_names import meaning, per_angstrom
 from insiren.data.files.cut import slices
 from insiren.data.files.hints import CHOICES, chosen, how, otherwise
 from insiren.data.files.histogram import Image, Sample, described
@@ -175,10 +175,11 @@ def _axis(entry: Node, node: Node, n: int, lattice: Vector | None) -> Axis:
     label, unit, frame = (node.attribute(key) for key in ("long_name", "units", "frame"))
     what, values = f"{node.file}: axis {label or node.path}", node.numbers().ravel()
     if label.startswith("Q_sample"):
+        values = values * (per_angstrom(unit) or 1.0)
         return axis(label, "hkl", values, n, what, _sample_direction(entry, node, label))
     direction = parse(label)
-    if direction is not None and is_inverse_angstrom(unit):
-        values = values / np.linalg.norm(reciprocal(what, _lattice(entry, node, lattice)) @ direction)
+    if direction is not None and (per := per_angstrom(unit)) is not None:
+        values = values * per / np.linalg.norm(reciprocal(what, _lattice(entry, node, lattice)) @ direction)
         return axis(label, "hkl", values, n, what, direction)
     if direction is not None:
         return axis(label, "hkl", values, n, what, direction)
@@ -188,8 +189,7 @@ def _axis(entry: Node, node: Node, n: int, lattice: Vector | None) -> Axis:
             f"is called {label!r} in {unit or 'no unit'} and {frame or 'no frame'}. Axes can be directions such as "
             "[H,H,0], Q_sample_x (with a UB matrix), |Q| and DeltaE; transform the workspace to these"
         )
-    factor = energy_factor(unit) if found.kind == "energy" else 1.0
-    return axis(label, found.kind, values * (factor or 1.0), n, what)
+    return axis(label, found.kind, values * found.factor, n, what)
 
 
 def _lattice(entry: Node, node: Node, given: Vector | None) -> Vector:

@@ -12,10 +12,10 @@ import numpy as np
 import scipp as sc
 
 from insiren.data.files.axes import Axis, Place, Vector, Where, axis, vector
-from insiren.data.files.axis_names import is_inverse_angstrom, meaning
+from insiren.data.files.axis_names import may_be_rlu, meaning
 from insiren.data.files.errors import standard, without_errors
 from insiren.data.files.hints import chosen, how
-from insiren.data.files.histogram import Image, described
+from insiren.data.files.histogram import NOTHING, Image, described
 from insiren.data.files.tree import Node
 
 DEPTH = 4  # groups within groups; NeXus puts NXdata into an entry, some into a process within
@@ -105,20 +105,25 @@ def _read(group: Node, name: str, told: _Told, place: Place) -> sc.DataArray:
     if signal is None or len(signal.shape) not in DIMENSIONS:
         raise group.error(f"has no signal of one or two dimensions. Name another group: {how('entry')}")
     names = _axis_names(group, signal)
+    _check_indices(group, names)
     found = [_axis(group, key, n, told.q_direction) for key, n in zip(names, signal.shape, strict=True)]
     axes = [a for a, _ in found]
     where = Where(name, axes, place, told.bins)
-    values, (sigma, said) = signal.numbers(), _sigma(group, signal, told.errors)
+    values = signal.numbers()
+    sigma, said = _sigma(group, signal, told.errors, values <= NOTHING)
     target = Image(name, where, sigma is not None)
     with np.errstate(over="ignore"):
         variances = None if sigma is None else sigma**2
-    target.fill(tuple(slice(0, n) for n in values.shape), values, variances, np.isnan(values))
+    missing = np.isnan(values) | (values <= NOTHING)
+    target.fill(tuple(slice(0, n) for n in values.shape), values, variances, missing)
     data = target.finished()
     if sigma is None:
         said = [without_errors(data, told.sigma, "neither uncertainties nor a data set of errors is named")]
     elif told.sigma is not None:
         raise group.error(f"has a data set of errors, which sigma = {told.sigma!r} contradicts. Leave it out")
     assumed, noted = [*where.assumed, *said], []
+    if below := int(np.sum(values <= NOTHING)):
+        noted.append(f"{below} of {values.size} pixels are −10¹⁰ and below, which stands for not measured")
     for key, (a, asked) in zip(names, found, strict=True):
         what = f"axis {key} is {a.kind if a.direction is None else _vector_text(a.direction)}"
         if asked:
@@ -157,7 +162,7 @@ def _axis(group: Node, key: str, n: int, q_direction: np.ndarray | None) -> tupl
     found = meaning(key, unit) or meaning(title, unit)
     if found is not None:
         return axis(key, found.kind, node.numbers() * found.factor, n, what, found.direction), False
-    if q_direction is not None and not is_inverse_angstrom(unit):
+    if q_direction is not None and may_be_rlu(unit):
         return axis(key, "hkl", node.numbers(), n, what, q_direction), True
     raise node.error(
         f"is called {key!r} in {unit or 'no unit'}, which does not say what it measures. Known are h, k, l, [H,H,0] "
@@ -166,8 +171,22 @@ def _axis(group: Node, key: str, n: int, q_direction: np.ndarray | None) -> tupl
     )
 
 
-def _sigma(group: Node, signal: Node, errors: str) -> tuple[np.ndarray | None, list[str]]:
-    """Standard deviations, by any of the names that NeXus has had for these, and what was assumed of them."""
+def _check_indices(group: Node, names: list[str]) -> None:
+    """Nothing, where no axis says that it runs along another dimension than the signal says."""
+    for i, key in enumerate(names):
+        stated = group.attrs.get(f"{key}_indices", i)
+        if stated not in (i, [i], str(i)):
+            raise group.error(
+                f"names {key} as axis {i} of its signal, and {key}_indices says {stated}: which of them it is nobody "
+                "knows. Correct one of them"
+            )
+
+
+def _sigma(group: Node, signal: Node, errors: str, off: np.ndarray) -> tuple[np.ndarray | None, list[str]]:
+    """Standard deviations, by any of the names that NeXus has had for these, and what was assumed of them.
+
+    Pixels that were off have none.
+    """
     own = signal.path.rsplit("/", 1)[-1]
     named = [signal.attribute("uncertainties"), group.attribute(f"{own}_errors")]
     for key in [*named, f"{own}_errors", f"{own}_error", "errors", "error", "uncertainties"]:
@@ -176,7 +195,7 @@ def _sigma(group: Node, signal: Node, errors: str) -> tuple[np.ndarray | None, l
             continue
         if node.shape != signal.shape:
             raise node.error(f"has the shape {node.shape} where the signal has {signal.shape}")
-        stored = node.numbers()
+        stored = np.where(off, 0.0, node.numbers())
         if negative := int(np.sum(stored < 0)):
             raise node.error(
                 f"has {negative} negative {'variances' if errors == 'variance' else 'standard deviations'}"

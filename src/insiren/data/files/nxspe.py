@@ -11,8 +11,9 @@ import numpy as np
 import scipp as sc
 
 from insiren.data.files.axes import Vector, axis, resized, said_of_bins, scalar
+from insiren.data.files.axis_names import energy_factor
 from insiren.data.files.hints import chosen, how
-from insiren.data.files.histogram import LARGEST, described
+from insiren.data.files.histogram import LARGEST, NOTHING, described
 from insiren.data.files.orientation import as_text, orientation, reciprocal
 from insiren.data.files.powder import powder_map
 from insiren.data.files.scattering import (
@@ -28,8 +29,6 @@ from insiren.data.files.tree import Node
 from insiren.data.spectrum import point_list
 from insiren.errors import DataError
 from insiren.forward import Bins
-
-NOTHING = -1e10  # intensities at or below it mark a detector that was off; older files write −1e30
 
 
 def is_nxspe(root: Node) -> bool:
@@ -131,15 +130,14 @@ def _pixels(entry: Node, name: str, told: _Told) -> Pixels:
             f"has the shape {signal.shape} and its errors {errors.shape}; (detectors, energies) is needed"
         )
     n, w = signal.shape
-    stored = axis("energy", "energy", data.need("energy").numbers(), w, f"{entry.file}: energy")
+    stored = axis("energy", "energy", _meV(data.need("energy")), w, f"{entry.file}: energy")
     energy, assumed = resized(stored, told.bins), said_of_bins(stored, told.bins)
     intensity, sigma = signal.numbers(LARGEST), errors.numbers(LARGEST)
     bad, dark = _off(intensity, sigma)
     assumed += said_of_dark(int(dark.sum()), n, told.zeros)
-    masked = int(bad.all(axis=1).sum())
-    noted = [f"{masked} of {n} detectors are masked (NaN, or −10¹⁰ and below)"] if masked else []
+    noted = _said_of_bad(bad)
     missing = bad | (dark[:, None] & (told.zeros != "measured"))
-    polar, azimuthal = (data.need(key).numbers().ravel() for key in ("polar", "azimuthal"))
+    polar, azimuthal = (_degrees(data.need(key)) for key in ("polar", "azimuthal"))
     if polar.shape != (n,) or azimuthal.shape != (n,) or not np.isfinite([polar, azimuthal]).all():
         raise data.error(
             f"has {polar.size} polar and {azimuthal.size} azimuthal angles for {n} detectors, or some that are "
@@ -155,6 +153,29 @@ def _pixels(entry: Node, name: str, told: _Told) -> Pixels:
         intensity, sigma = without_kf_over_ki(name, detectors, energy.centres, contained, *kept)
         variance = sigma**2
     return Pixels(detectors, energy, intensity, variance, missing, _psi(info), [*assumed, *said], noted)
+
+
+def _meV(node: Node) -> np.ndarray:
+    """Energies in meV, whichever unit of energy they are in; without one they are in meV."""
+    unit = node.attribute("units")
+    if (factor := energy_factor(unit)) is None:
+        raise node.error(f"is in {unit!r}, which is no unit of energy that is known; convert it to meV")
+    return node.numbers().ravel() * factor
+
+
+def _degrees(node: Node) -> np.ndarray:
+    """Angles in degrees, which they are in where the file does not say radians."""
+    angles = node.numbers().ravel()
+    return np.degrees(angles) if node.attribute("units").strip().lower().startswith("rad") else angles
+
+
+def _said_of_bad(bad: np.ndarray) -> list[str]:
+    """How many detectors are masked, with all of their pixels, and how many other pixels are."""
+    (n, w), off = bad.shape, bad.all(axis=1)
+    said = [f"{off.sum()} of {n} detectors are masked (NaN, or −10¹⁰ and below)"] if off.any() else []
+    if single := int(bad[~off].sum()):
+        said.append(f"{single} of {n * w} pixels are NaN, or −10¹⁰ and below, in detectors that were on: left out")
+    return said
 
 
 def _kf_over_ki(info: Node, given: str | None) -> tuple[bool, list[str]]:
@@ -180,8 +201,6 @@ def _off(intensity: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarr
     with np.errstate(invalid="ignore"):
         bad = ~np.isfinite(intensity) | (intensity <= NOTHING) | ~np.isfinite(sigma) | (sigma < 0)
     empty = ~np.any((intensity != 0) & ~bad, axis=1) & ~np.any((sigma != 0) & ~bad, axis=1)
-    # Mantid masks a whole spectrum where its first bin is bad.
-    bad |= bad[:, :1] if bad.shape[1] else bad
     return bad, empty & ~bad.all(axis=1)
 
 
@@ -190,7 +209,7 @@ def _fixed(info: Node, name: str, n: int, Ei: float | None, geometry: str | None
     if geometry not in (None, "direct", "indirect"):
         raise DataError(f"{name}: geometry = {geometry!r} is neither direct nor indirect.")
     stored = info.get("fixed_energy")
-    values = np.zeros(0) if stored is None else stored.numbers().ravel()
+    values = np.zeros(0) if stored is None else _meV(stored)
     indirect = geometry == "indirect" or (geometry is None and len(values) == n > 1 and np.ptp(values) > 0)
     if Ei is not None:
         values = np.array([scalar(name, "Ei", Ei)])

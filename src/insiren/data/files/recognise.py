@@ -7,7 +7,7 @@ import scipp as sc
 
 from insiren.data.adopt import adopt
 from insiren.data.files.axes import Axis, Place, Vector, Where, axis, vector
-from insiren.data.files.axis_names import Meaning, is_inverse_angstrom, meaning
+from insiren.data.files.axis_names import Meaning, may_be_rlu, meaning
 from insiren.data.files.errors import without_errors
 from insiren.data.files.hints import how
 from insiren.data.files.histogram import Image, described
@@ -120,7 +120,7 @@ def _axis(data: sc.DataArray, dim: str, q_direction: Vector | None) -> tuple[Axi
         found = known[name]
         values = np.asarray(along[name].values, float) * found.factor
         return axis(name, found.kind, values, n, f"{data.name}: coordinate {name}", found.direction), False
-    plain = {name: c for name, c in along.items() if not is_inverse_angstrom(str(c.unit))}
+    plain = {name: c for name, c in along.items() if may_be_rlu("" if c.unit is None else str(c.unit))}
     if q_direction is not None and (dim in plain or len(plain) == 1):
         name = dim if dim in plain else next(iter(plain))
         direction = vector(data.name, "q_direction", q_direction)
