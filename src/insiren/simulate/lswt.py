@@ -201,13 +201,13 @@ def amplitudes(
         length = jnp.where(length2 > 0, jnp.sqrt(jnp.where(length2 > 0, length2, 1.0)), 0.0)  # a gradient at Q = 0 too
         phase = phase * form_factors(tuple(str(model.sites[n].ion) for n in cell.site), length)
     local = np.sqrt(cell.spin / 2 / cell.cells)[:, None] * waves.frames
-    turned = jnp.einsum("rab,hsb->rhsa", _branches(cell), np.stack([local, local.conj()]))
+    turned = jnp.einsum("rab,hsb->rhsa", branch_projectors(cell), np.stack([local, local.conj()]))
     if g is not None:
         turned = jnp.einsum("sca,rhsa->rhsc", g[cell.site] / 2, turned)
     return jnp.einsum("qs,rhsa->qrhsa", phase, turned).reshape(len(hkl), turned.shape[0], -1, 3)
 
 
-def _branches(cell: MagneticCell) -> np.ndarray:
+def branch_projectors(cell: MagneticCell) -> np.ndarray:
     """Projectors of the rotating frame onto the branches Q − k, Q, Q + k, shape (r, 3, 3).
 
     With S(R) = Rot(2π k·R) S'(R) and Rot(φ) = nnᵀ + ½e^(iφ)(1 − nnᵀ − i n×) + c.c.,
