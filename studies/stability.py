@@ -2,9 +2,10 @@
 
 Forty random models of one to three sites in one to three dimensions, with several shells, Dzyaloshinskii–Moriya
 interaction, anisotropy and a field. The truth is the least eigenvalue of H(Q) over a dense grid of the zone, 60
-wavevectors an axis. A third are polarised by a field, a third have an anisotropy along each spin, of such a size
-that they just give way, in a small pocket, or just do not; the others are structures of least energy in a small cell. Where a refusal finds a pocket
-that the dense grid misses, the eigenvalue at the wavevector it names is worked out anew and decides.
+wavevectors an axis. A third are polarised by a field, a third have an anisotropy along each spin, of such a size that
+they just give way, in a small pocket, or just do not; the others are structures of least energy in a small cell.
+Where a refusal finds a pocket that the dense grid misses, the eigenvalue at the wavevector that it names is worked
+out anew and decides.
 
     python studies/stability.py [MODELS [DIVISIONS]]
 
@@ -36,7 +37,8 @@ def drawn(rng: np.random.Generator, kind: str) -> dict[str, Any]:
     sites, dimensions = int(rng.integers(1, 4)), int(rng.integers(1, 4))
     content: dict[str, Any] = {
         "crystal": {"a": 4.0, "b": 5.0, "c": 6.0},
-        "site": [{"position": rng.uniform(size=3).tolist(), "spin": float(rng.choice([1, 1.5, 2.5]))} for _ in range(sites)],
+        "site": [{"position": rng.uniform(size=3).tolist(), "spin": float(rng.choice([1, 1.5, 2.5]))}
+                 for _ in range(sites)],
         "instrument": {"resolution": {"constant": 1.0}},
         "parameters": {"B": {"value": 0.0, "min": -1e3, "max": 1e3}},
         "field": {"B": [0, 0, "B"]},
@@ -108,7 +110,8 @@ def models(count: int, divisions: int, seed: int = 0):
         try:
             low, band = least(model, params, divisions)
             if kind != "minimised":
-                by = SHARES[found // 3 % len(SHARES)] * band - low
+                share = SHARES[found // 3 % len(SHARES)]
+                by = (share * band - low) / (1 - share)
                 model = shifted(content, model, by)
                 params, low, band = complete(model.all_parameters, {}), low + by, band + by
             require_stable(model, params)
@@ -140,10 +143,8 @@ def main(count: int = MODELS, divisions: int = DIVISIONS) -> int:
         wrong += not right
         waves = spin_waves(model)
         axes = int((np.abs(waves.offsets).max(0) > 0).sum())
-        print(
-            f"{model.name:<15} {2 * len(waves.cell.site):>9} {axes:>4} {low / band:>+11.2e}  {said}{'' if right else '  WRONG'}",
-            flush=True,
-        )
+        size = f"{2 * len(waves.cell.site):>9} {axes:>4} {low / band:>+11.2e}"
+        print(f"{model.name:<15} {size}  {said}{'' if right else '  WRONG'}", flush=True)
     print(f"{wrong} of {count} are called what they are not.")
     return int(wrong > 0)
 
