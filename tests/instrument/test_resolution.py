@@ -70,6 +70,31 @@ def test_a_width_that_falls_to_zero_is_refused():
         energy_resolution(with_instrument(resolution={"polynomial": [3.0, -0.02]}, Ei=190.0))
 
 
+def test_a_width_that_dips_below_zero_between_two_energies_is_refused_at_the_bottom():
+    dip = [2.4e-4, -0.01, 0.1]  # 0.1 (E − 0.05)² − 1e-5: negative for a fiftieth of Ei
+    with pytest.raises(ModelError, match=r"the FWHM is -1e-05 meV at 0\.05 meV, which is not positive"):
+        energy_resolution(with_instrument(resolution={"polynomial": dip}, Ei=1.0))
+
+
+def test_a_width_must_hold_where_absorbed_magnons_are_seen():
+    content = systems.square() | {"instrument": {"resolution": {"polynomial": [3.0, 0.02]}, "Ei": 190.0}}
+    assert float(energy_resolution(Model.from_dict(content)).fwhm(jnp.asarray(190.0))) == pytest.approx(6.8)
+    warm = content | {"scattering": {"temperature": 300.0}}
+    with pytest.raises(ModelError, match=r"FWHM is -0\.8 meV at -190 meV, .*between -Ei and Ei.*temperature out of"):
+        energy_resolution(Model.from_dict(warm))
+
+
+def test_the_width_stays_as_it_is_beyond_the_incident_energy_on_the_side_of_absorption_too():
+    sequoia = energy_resolution(load_model("la2nio4"))
+    np.testing.assert_array_equal(sequoia.fwhm(jnp.array([-190.0, -1e4])), sequoia.fwhm(jnp.array([-190.0] * 2)))
+
+
+@pytest.mark.parametrize("polynomial", [[300.0, 0.01], [3.0, float("nan")]])
+def test_a_width_beyond_the_incident_energy_or_without_a_value_is_refused(polynomial: list[float]):
+    with pytest.raises(ModelError, match=r"instrument\.resolution: .*(wider than Ei = 190 meV|not positive)"):
+        energy_resolution(with_instrument(resolution={"polynomial": polynomial}, Ei=190.0))
+
+
 def test_an_unknown_instrument_is_named_with_the_nearest_one():
     assert "sequoia-190meV" in instruments()
     with pytest.raises(ModelError, match=r"instrument\.resolution: no instrument 'sequoia-190'.*'sequoia-190meV'"):

@@ -20,6 +20,7 @@ from insiren.instrument.grid import RANGE, SharedGrid, shared_grid
 from insiren.instrument.integral import Integral, integral
 from insiren.instrument.kinematics import kf_over_ki
 from insiren.instrument.lineshape import BOLTZMANN, omega_bose
+from insiren.instrument.pairing import continued, together
 from insiren.instrument.profile import Profile, line_sum, profile, thermal_energy, view_sum
 from insiren.instrument.resolution import (
     Moved,
@@ -275,7 +276,8 @@ class Exact(Forward):
         variance = jnp.zeros_like(E)
         if E.shape[2] > 1:
             beside = (own_neighbours(x, grid.ndim - 3) for x in (E, I))
-            E, I, variance = patch_moments(E, I, zip(*beside, strict=True), self._together)
+            paired = continued(E, I, zip(*beside, strict=True), together(self.model, E.shape[-1]), self._together)
+            E, I, variance = patch_moments(E, I, paired, self._together)
         I = I * weight.reshape(-1, *shape[2:-1], 1)
         fwhm = with_patch(self.fwhm(params, E), variance)
         return tuple(  # type: ignore[return-value]
@@ -377,9 +379,13 @@ class _OnGrid(Forward):
         over = integral(self.inner.model)
         E, I = in_chunks(lambda nodes: self.inner.views(params, nodes, over), _CHUNK, self.grid.nodes)
         beside = zip(self.grid.beside_nodes(E), self.grid.beside_nodes(I), strict=True)
-        together = self.inner._together
+        views = self.inner._together
         flat = lambda x: x.reshape(len(x), -1)  # noqa: E731
-        moments = patch_moments(flat(E), flat(I), ((flat(e), flat(i)) for e, i in beside), together)
+        level, seen = flat(E), flat(I)
+        paired = continued(
+            level, seen, ((flat(e), flat(i)) for e, i in beside), together(self.inner.model, level.shape[1]), views
+        )
+        moments = patch_moments(level, seen, paired, views)
         E, I, variance = (x.reshape(E.shape) for x in moments)
         fwhm = with_patch(self.inner.fwhm(params, E), variance)
         rows = jnp.broadcast_to(self.grid.omega, (E.shape[0], self.grid.omega.shape[0]))
@@ -387,7 +393,7 @@ class _OnGrid(Forward):
         if self.mix is None:
             values = in_chunks(lambda w, *lines: view_sum(w, None, lines, shape), _rows(rows), rows, E, I, fwhm)
         else:
-            mixed = lambda w, mix, *lines: view_sum(w, mix, lines, shape, together > 1)  # noqa: E731
+            mixed = lambda w, mix, *lines: view_sum(w, mix, lines, shape, views > 1)  # noqa: E731
             values = in_chunks(mixed, _rows(rows), rows, self.mix, E, I, fwhm)
         S = self.grid.average(values, jnp.asarray(params["q_fwhm"])) * self.inner.flux(self.grid.omega)
         return S.reshape(-1)

@@ -33,7 +33,7 @@ class EnergyResolution:
 
     Attributes:
         coefficients: lowest order first, meV.
-        Ei: incident energy in meV, or None; above it the FWHM keeps its value at Ei.
+        Ei: incident energy in meV, or None; beyond it on either side the FWHM keeps its value at Ei and at −Ei.
         source: where the numbers come from.
     """
 
@@ -43,7 +43,7 @@ class EnergyResolution:
 
     def fwhm(self, energy: Float[Array, " ..."]) -> Float[Array, " ..."]:
         """FWHM in meV of a mode of this energy in meV."""
-        clamped = energy if self.Ei is None else jnp.minimum(energy, self.Ei)
+        clamped = energy if self.Ei is None else jnp.clip(energy, -self.Ei, self.Ei)
         return jnp.polyval(jnp.asarray(self.coefficients[::-1]), clamped)
 
 
@@ -58,7 +58,8 @@ def energy_resolution(model: Model) -> EnergyResolution:
     """The energy resolution that a model's `[instrument]` asks for.
 
     Raises:
-        ModelError: none is given, no instrument has that name, or the width is not positive up to Ei.
+        ModelError: none is given, no instrument has that name, or somewhere between 0 and Ei, with a temperature between
+            −Ei and Ei, the width is not positive or exceeds Ei.
     """
     asked = model.instrument.resolution
     if asked is None:
@@ -86,10 +87,29 @@ def energy_resolution(model: Model) -> EnergyResolution:
             "instrument.Ei: a width that is a polynomial in the energy needs the incident energy, above which "
             "it stays as it is: write Ei = 30.0, say, in [instrument]."
         )
-    reach = np.linspace(0, found.Ei or 0, 101)
-    if np.min(np.polyval(found.coefficients[::-1], reach)) <= 0:
-        raise ModelError("instrument.resolution: the FWHM is not positive everywhere between 0 and Ei.")
+    _require_a_width(found, gains=model.scattering.temperature is not None)
     return found
+
+
+def _require_a_width(found: EnergyResolution, gains: bool) -> None:
+    """Refuses a polynomial that is no width where spectra ask for it, at its least and largest value there."""
+    high = found.Ei or 0.0
+    low = -high if gains else 0.0
+    polynomial = np.polynomial.Polynomial(found.coefficients)
+    turns = polynomial.deriv().roots().real if np.all(np.isfinite(found.coefficients)) else np.zeros(0)
+    energies = np.array([low, high, *turns[(turns > low) & (turns < high)]])
+    widths = polynomial(energies)
+    wrong = ~(widths > 0) | (widths > (found.Ei or np.inf))
+    if not np.any(wrong):
+        return
+    at = int(np.flatnonzero(wrong)[0])
+    fault = "not positive" if not widths[at] > 0 else f"wider than Ei = {high:g} meV"
+    where = "between -Ei and Ei, since a temperature shows absorbed magnons too" if gains else "between 0 and Ei"
+    raise ModelError(
+        f"instrument.resolution: the FWHM is {widths[at]:.4g} meV at {energies[at]:.4g} meV, which is {fault}; it is "
+        f"needed {where}. Give a polynomial (in meV, lowest order first) that holds there, or a constant"
+        f"{', or take temperature out of [scattering]' if energies[at] < 0 else ''}."
+    )
 
 
 def gaussian(

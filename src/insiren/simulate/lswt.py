@@ -318,6 +318,14 @@ def pair_lines(
     return lines_of_pairs(H.reshape(-1, len(pairs), 4), w[:, np.array(pairs)], P)
 
 
+def line_runs(model: Model) -> tuple[int, ...]:
+    """How many lines of `block_lines` come from each diagonalisation, and are ascending; pairs come one by one."""
+    n = len(spin_waves(model).cell.site)
+    found = [sum(b < n for b in block) for block in _magnon_blocks(model)]
+    larger = [m for m, block in zip(found, _magnon_blocks(model), strict=True) if len(block) != 2 or m != 1]
+    return (*larger, *[1] * (n - sum(larger)))
+
+
 def _magnon_blocks(model: Model) -> tuple[tuple[int, ...], ...]:
     """The `blocks` that hold a magnon; holes alone are the magnons of −Q."""
     n = len(spin_waves(model).cell.site)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 
 import jax
 import jax.numpy as jnp
@@ -15,32 +14,12 @@ from insiren.forward import Parameters
 from insiren.model.hamiltonian import couplings
 from insiren.model.remarks import how_to_relax
 from insiren.model.spec import Model
-from insiren.simulate.lswt import bond_exchange, hamiltonian, spin_waves, weights
+from insiren.simulate.lswt import bond_exchange, spin_waves, weights
+from insiren.simulate.softest import remedy, softest, unstable_at
 from insiren.simulate.twins import of_every_domain
+from insiren.simulate.zone import largest_level, worst
 
 TORQUE = 1e-4  # relative to the largest local field; relaxed structures reach far below
-EIGENVALUE = -1e-9  # relative to the largest diagonal element; rounding stays far above
-_ZONE_POINTS = 600  # about as many wavevectors of the zone are looked at
-
-
-def zone_grid(model: Model) -> np.ndarray:
-    """A grid over the zone of the magnetic cell, Γ included, in crystal r.l.u., shape (q, 3).
-
-    Directions along which no bond reaches are not sampled. Zone centre and faces are on the grid.
-    """
-    waves = spin_waves(model)
-    inverse = np.linalg.inv(model.structure.cell)
-    reach = np.abs(waves.offsets @ inverse).max(0) > 1e-9
-    steps = int(_ZONE_POINTS ** (1 / max(1, reach.sum()))) // 12 * 12 or 8  # halves, thirds, quarters, sixths
-    axes = [np.arange(steps) / steps if moves else np.zeros(1) for moves in reach]
-    return np.array(list(itertools.product(*axes))) @ inverse.T
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _lowest(model: Model, params: Parameters, hkl: Float[Array, "q 3"]):
-    H = hamiltonian(model, weights(model, params), hkl)
-    largest = jnp.max(jnp.abs(jnp.diagonal(H, axis1=1, axis2=2).real))
-    return jnp.linalg.eigvalsh(H)[:, 0], largest
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -60,6 +39,13 @@ def torque(model: Model, params: Parameters) -> tuple[Float[Array, " s"], Float[
     return jnp.linalg.norm(jnp.cross(field, n), axis=1), jnp.max(jnp.linalg.norm(field, axis=1))
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def _looked(model: Model, params: Parameters):
+    """All that is asked of a structure, as one compiled function."""
+    W = weights(model, params)
+    return *torque(model, params), *worst(model, params), W, largest_level(W)
+
+
 def is_stable(model: Model, params: Parameters) -> bool:
     """Whether the structure is an energy minimum over the whole zone for these parameters."""
     try:
@@ -76,7 +62,7 @@ def require_stable(model: Model, params: Parameters, hkl: Float[Array, "q 3"] | 
     Args:
         model: the magnet.
         params: every parameter by name.
-        hkl: wavevectors to look at besides a grid over the zone, r.l.u.
+        hkl: wavevectors to look at besides the worst of the zone, r.l.u.; of a rotating frame in that frame.
 
     Raises:
         UnstableStructure: there is a torque on a spin, or H(Q) has a negative eigenvalue; the
@@ -84,26 +70,26 @@ def require_stable(model: Model, params: Parameters, hkl: Float[Array, "q 3"] | 
     """
     named = ", ".join(f"{name} = {float(np.asarray(params[name])):.6g}" for name in sorted(model.used_names))
     at = f" at {named}" if named else ""
-    twist, field = torque(model, params)
-    if float(jnp.max(twist)) > TORQUE * float(field):
-        site = int(jnp.argmax(twist))
+    twist, field, low, place, W, unit = map(np.asarray, _looked(model, params))
+    if np.max(twist) > TORQUE * field:
+        site = int(np.argmax(twist))
         raise UnstableStructure(
             f"There is a torque of {float(twist[site]):.3g} meV on spin {site} of the magnetic cell (largest local "
             f"field {float(field):.3g} meV){at}: the directions in [structure] are not an energy minimum. "
             f"{how_to_relax(model, params)}"
         )
-    grid = zone_grid(model)
-    points = grid if hkl is None else np.concatenate([grid, np.asarray(hkl)])
-    low, largest = (np.asarray(x) for x in _lowest(model, params, jnp.asarray(points)))
-    if not np.all(np.isfinite(low)):
+    if not np.all(np.isfinite(W)) or np.isnan(low):
         raise ModelError(f"H(Q) is not finite{at}: an expression of the model has no value there. Narrow the bounds.")
-    if not np.all(low >= EIGENVALUE * largest):
-        worst = int(np.argmin(low))
-        bad = int(np.sum(~(low >= EIGENVALUE * largest)))
-        h, k, l = (round(float(x), 4) + 0.0 for x in points[worst])
+    asked = np.zeros((0, 3)) if hkl is None else np.asarray(hkl, float).reshape(-1, 3)
+    bad = unstable_at(model, W, asked, float(unit))
+    if low < 0 or len(bad):
+        value, Q, vector = softest(model, W, np.concatenate([place[None], bad]))
         raise UnstableStructure(
-            f"H(Q) has the eigenvalue {low[worst]:.3g} meV at Q = ({h:g}, {k:g}, {l:g}) r.l.u. "
-            f"({bad} of {len(points)} wavevectors){at}: the spins are not at an energy minimum. "
-            f"{how_to_relax(model, params)} If it leads here again, take a larger supercell, or a free k "
-            "(--free-k); or narrow the bounds."
+            f"H(Q) has the eigenvalue {value:.3g} meV at Q = {_row(Q)} r.l.u."
+            f"{' of the rotating frame' if spin_waves(model).cell.k is not None else ''}{at}: the spins are not at an "
+            f"energy minimum. {remedy(model, Q, vector)}"
         )
+
+
+def _row(Q: np.ndarray) -> str:
+    return "({:g}, {:g}, {:g})".format(*(round(float(x), 4) + 0.0 for x in Q))  # no -0
