@@ -58,8 +58,8 @@ def energy_resolution(model: Model) -> EnergyResolution:
     """The energy resolution that a model's `[instrument]` asks for.
 
     Raises:
-        ModelError: none is given, no instrument has that name, or somewhere between 0 and Ei, with a temperature between
-            −Ei and Ei, the width is not positive or exceeds Ei.
+        ModelError: none is given, no instrument has that name, or somewhere between 0 and Ei, with a temperature
+            between −Ei and Ei, the width is not positive or exceeds Ei.
     """
     asked = model.instrument.resolution
     if asked is None:
