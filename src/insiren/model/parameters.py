@@ -185,7 +185,8 @@ def declared(tables: Mapping[str, ParameterTable], places: Sequence[Place]) -> t
     units = {p.name: p.unit for p in BUILT_IN}
     for name in tables:
         uses = [use for use, found in used if name in found]
-        units.setdefault(name, default["energy" if not uses or "energy" in uses else uses[0]])
+        first: Use = uses[0] if uses and "energy" not in uses else "energy"
+        units.setdefault(name, default[first])
     found = tuple(
         Parameter(name, p.value, p.min, p.max, units[name] if p.unit is None else p.unit, p.free, p.label or name)
         for name, p in tables.items()
