@@ -212,3 +212,11 @@ def test_files_that_were_taken_without_a_word_are_remarked_on(shared: Path, name
 
 def test_the_primitive_cell_leaves_nothing_to_remark_on(shared: Path):
     assert all_remarks(load_model(shared / "cases" / "nio_prim.toml")) == ()
+
+
+@pytest.mark.parametrize("expression", ["1/(J + 2)", "sqrt(J + 1)", "1e308*J*J*J*J"])
+def test_an_expression_without_a_value_elsewhere_hinders_no_remark(expression: str):
+    content = systems.afm_chain() | {"parameters": {"J": {"value": -1.0, "min": -2.0, "max": 1.0}}}
+    content["bond"][0]["exchange"] = expression
+    remarks(Model.from_dict(content), {"J": -2.0})
+    remarks(Model.from_dict(content))

@@ -136,7 +136,10 @@ def test_a_file_is_read_as_the_bundled_text_is(tmp_path: Path):
     ("content", "says"),
     [
         (b"[crystal\n", r"bad\.toml is not a model file in TOML: .* line 1 \(\[crystal\): a bracket is not closed"),
-        (b"\xff\xfe\x00", r"bad\.toml cannot be read as a model file"),
+        (b"\xff\xfe\x00", r"bad\.toml cannot be read as a model file: it is not text in UTF-8"),
+        (b"a = 1\na = 2\n", r"at line 2 \(a = 2\): a key is given twice in one table"),
+        (b"a = [1,\n\n", r"cannot be read at its end"),
+        (b"a = " + b"[" * 5000, r"bad\.toml is not a model file in TOML: .* brackets are nested too deeply"),
         (b"", r"(?s)bad\.toml is not valid:.*crystal: this key is needed"),
     ],
 )

@@ -14,6 +14,7 @@ from insiren.fit.choice import choose
 from insiren.instrument.profile import profile, thermal_energy
 from insiren.model.hamiltonian import couplings
 from insiren.model.spec import Model
+from insiren.surrogate.store import _stated
 
 # meV. Source: CODATA 2018: k, h and hc in eV.
 IN_MEV = {
@@ -133,3 +134,12 @@ def test_a_width_has_no_negative_bound():
     parameters = Model.from_dict(chain_in(None)).all_parameters
     with pytest.raises(FitError, match=r"width is a width, so that its lower bound cannot be -1"):
         choose(parameters, free=["width"], bounds={"width": (-1.0, 2.0)})
+
+
+def test_a_stored_model_of_an_older_version_called_every_parameter_an_energy_and_is_still_read():
+    written = Model.from_dict(chain_in(None)).model_dump(mode="json")
+    for table in written["parameters"].values():
+        table["unit"] = "meV"
+    with pytest.raises(ModelError, match=r"field\.B is a field"):
+        Model.from_dict(written)
+    assert Model.from_dict(_stated(written)) == Model.from_dict(chain_in(None))

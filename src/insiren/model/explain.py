@@ -151,13 +151,13 @@ def _plain(value: Any) -> str:
     return str(value)
 
 
-def not_toml(error: tomllib.TOMLDecodeError, text: str) -> str:
+def not_toml(error: tomllib.TOMLDecodeError | RecursionError, text: str) -> str:
     """What hinders a text from being read as TOML: "is not …", with the line."""
-    words, _, place = str(error).partition(" (at ")
+    words, _, place = str(error).partition(" (at ")  # of too deep a nesting there is no place
     number = place.removeprefix("line ").split(",")[0]
-    line = text.splitlines()[int(number) - 1].strip()[:_SHOWN] if number.isdecimal() else ""
+    line = text.split("\n")[int(number) - 1].strip()[:_SHOWN] if number.isdecimal() else ""
     why = next((ours for theirs, ours in _TOML.items() if words.startswith(theirs)), "")
-    where = f" at line {number} ({line})" if line else " at its end"
+    where = f" at line {number} ({line})" if line else " at its end" if place else ""
     return f"is not a model file in TOML: it cannot be read{where}{why and f': {why}'}. {_EXAMPLE}."
 
 
@@ -171,6 +171,7 @@ _TOML = {
     "Unclosed array": "a bracket is not closed",
     "Expected newline": "a key and its value stand on a line of their own, and a decimal has a point",
     "Unclosed inline table": "a brace is not closed",
+    "maximum recursion": "brackets are nested too deeply",
     "Unterminated string": "a quotation mark is missing",
     "Illegal character": "a quotation mark is missing, or a character has no place there",
     "Invalid statement": "a line is a [table] or KEY = VALUE",

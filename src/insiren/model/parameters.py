@@ -180,12 +180,12 @@ def check_units(tables: Mapping[str, ParameterTable], places: Sequence[Place]) -
 
 def declared(tables: Mapping[str, ParameterTable], places: Sequence[Place]) -> tuple[Parameter, ...]:
     """The parameters of a model file with the units they are quoted in, then the instrument's unless declared."""
-    default: dict[Use, str] = {"energy": "meV", "field": "T", "temperature": "K", "number": ""}
+    default = {"energy": "meV", "field": "T", "temperature": "K", "number": ""}
     used = [(place.use, names(place.expression)) for place in places]
     units = {p.name: p.unit for p in BUILT_IN}
     for name in tables:
-        uses: list[Use] = [use for use, found in used if name in found] or ["energy"]
-        units.setdefault(name, default["energy" if "energy" in uses else uses[0]])
+        uses = [use for use, found in used if name in found]
+        units.setdefault(name, default["energy" if not uses or "energy" in uses else uses[0]])
     found = tuple(
         Parameter(name, p.value, p.min, p.max, units[name] if p.unit is None else p.unit, p.free, p.label or name)
         for name, p in tables.items()

@@ -8,7 +8,7 @@ import itertools
 import numpy as np
 
 from insiren.errors import ModelError
-from insiren.forward import Parameters
+from insiren.forward import Parameter, Parameters
 from insiren.model.energy import energy_form, quadratic, relative_torque
 from insiren.model.expansion import bond_kinds, describe
 from insiren.model.hamiltonian import couplings
@@ -39,7 +39,7 @@ def remarks(model: Model, params: Parameters | None = None) -> tuple[str, ...]:
 
 def how_to_relax(model: Model, params: Parameters) -> str:
     """What to do about a structure that is no energy minimum at these parameters, in sentences with the command."""
-    values = {p.name: (float(np.asarray(params[p.name])), p.value) for p in model.all_parameters}
+    values = {p.name: (float(np.asarray(params.get(p.name, p.value))), p.value) for p in model.all_parameters}
     moved = {name: x for name, (x, own) in values.items() if name in model.used_names and x != own}
     options = "".join(f" --set {name}={x:.6g}" for name, x in moved.items())
     found = f"`insiren models FILE --minimise{options}` prints the [structure] of lowest energy for these values"
@@ -55,14 +55,14 @@ def how_to_relax(model: Model, params: Parameters) -> str:
 def _remarks(model: Model, values: tuple[tuple[str, float], ...]) -> tuple[str, ...]:
     found = [*_merged_lengths(model), *_unrelated_bonds(model), *_one_kitaev_axis(model), *_half_spins(model)]
     with np.errstate(all="ignore"):
-        if not all(np.all(np.abs(x) < _LARGEST) for x in couplings(model, dict(values), np)):
-            return tuple(found)  # a simulation says that there is no finite answer
-    found += _strong_anisotropy(model, dict(values))
-    try:
-        cell = magnetic_cell(model)
-    except ModelError:  # whatever asks for the structure says so
-        return tuple(found)
-    return (*found, *_standing_still(model, cell), *_reducible(model, cell))
+        try:
+            if not all(np.all(np.abs(x) < _LARGEST) for x in couplings(model, dict(values), np)):
+                return tuple(found)
+            found += _strong_anisotropy(model, dict(values))
+            cell = magnetic_cell(model)
+            return (*found, *_standing_still(model, cell), *_reducible(model, cell))
+        except ModelError:  # no coupling or no structure: whatever needs them says so
+            return tuple(found)
 
 
 def _merged_lengths(model: Model) -> list[str]:
@@ -165,8 +165,7 @@ def _standing_still(model: Model, cell: MagneticCell) -> list[str]:
         return []  # it is no minimum to begin with, which any simulation says
     names = []
     for p in model.all_parameters:
-        end = p.max if p.max - p.value >= p.value - p.min else p.min
-        moved = own | {p.name: p.value + _MOVED * (end - p.value)}
+        moved = own | {p.name: p.value + _MOVED * (_further(p) - p.value)}
         if p.name in model.used_names and _unrest(model, cell, moved) > _TURNS:
             names.append(p.name)
     if not names:
@@ -218,7 +217,12 @@ def _reducible(model: Model, cell: MagneticCell) -> list[str]:
 
 
 def _trials(model: Model) -> list[dict[str, float]]:
-    """The model's own values, and others of its box, at which equal couplings are equal by more than chance."""
-    rng = np.random.default_rng(0)
-    drawn = {p.name: float(rng.uniform(p.min, p.max)) for p in model.all_parameters}
-    return [{p.name: p.value for p in model.all_parameters}, drawn]
+    """The model's own values, and others near them, at which equal couplings are equal by more than chance."""
+    rng, own = np.random.default_rng(0), {p.name: p.value for p in model.all_parameters}
+    reach = {p.name: rng.uniform(0, _MOVED) * (_further(p) - p.value) for p in model.all_parameters}
+    return [own, {name: x + reach[name] for name, x in own.items()}]
+
+
+def _further(p: Parameter) -> float:
+    """The bound that lies further from the value."""
+    return p.max if p.max - p.value >= p.value - p.min else p.min

@@ -360,7 +360,7 @@ def load_model(name: str | Path) -> Model:
         raise ModelError(f"There is no file and no bundled model {str(name)!r}.{hint} Bundled: {', '.join(bundled())}.")
     try:
         content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ModelError(f"{origin} {not_toml(error, text)}") from None
     return Model.from_dict({"name": path.stem, **content}, origin=origin, folder=path.parent)
 
