@@ -125,9 +125,8 @@ def _print_spins(entry: dict[str, Any]) -> None:
     """The spins of a supercell, one line each, in the order in which directions are listed."""
     for spin in entry["spins"]:
         cell = ", ".join(map(str, spin["cell"]))
-        toward = (
-            "" if spin["direction"] is None else f"  along ({', '.join(f'{x + 0:.4g}' for x in spin['direction'])})"
-        )
+        n = ", ".join(f"{x + 0:.4g}" for x in spin["direction"] or ())
+        toward = f"  along ({n})" if n else ""
         print(f"  spin {spin['spin']:<5} site {spin['site']} in crystal cell ({cell}){toward}")
     if entry["order"]:
         print(f"  {entry['order']}")

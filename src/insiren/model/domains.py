@@ -24,7 +24,7 @@ class Domain:
 
     Attributes:
         model: the magnet in the crystal's own axes. The field stays in the laboratory, so that a domain sees it turned
-            back; where that is the same field, this is the very model that lists the domains.
+            back; where that is the same field, this is the model that lists the domains.
         hkl: takes wavevectors of the sample to those of the domain, both in r.l.u., shape (3, 3).
         rotation: from the domain's Cartesian axes to the sample's, shape (3, 3).
         fraction: share of the crystal, a number or an expression.
@@ -53,7 +53,7 @@ def domains(model: Model) -> tuple[Domain, ...]:
 
 def domain_models(model: Model) -> tuple[Model, ...]:
     """The magnets of a sample with different Hamiltonians: one, unless its domains see different fields."""
-    return tuple({id(domain.model): domain.model for domain in domains(model)}.values())
+    return tuple(dict.fromkeys(domain.model for domain in domains(model)))
 
 
 def _rotation(table: DomainTable) -> np.ndarray:

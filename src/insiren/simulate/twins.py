@@ -26,12 +26,12 @@ def of_every_domain(check: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(check)
     def every(model: Model, params: Parameters, hkl: Float[Array, "q 3"] | None = None) -> None:
         for magnet in domain_models(model):
-            own = [domain.hkl for domain in domains(model) if domain.model is magnet]
-            points = None if hkl is None else jnp.concatenate([jnp.asarray(hkl) @ turned.T for turned in own])
+            own = [domain.hkl for domain in domains(model) if domain.model == magnet]
+            points = None if hkl is None else np.concatenate([np.asarray(hkl) @ turned.T for turned in own])
             try:
-                check(magnet, params, points)
+                check(magnet, params, None if points is None else jnp.asarray(points))
             except ModelError as error:
-                text = str(error) if magnet is model else _in_domain(magnet, params, error)
+                text = str(error) if magnet == model else _in_domain(magnet, params, error)
                 order = other_order(magnet, params) if isinstance(error, UnstableStructure) else ""
                 raise type(error)(f"{text} {order}".strip()) from None
 
@@ -40,6 +40,8 @@ def of_every_domain(check: Callable[..., None]) -> Callable[..., None]:
 
 def _in_domain(magnet: Model, params: Parameters, error: ModelError) -> str:
     """What is wrong with the magnet of a domain, with the field that it sees and what to do."""
+    if magnet.name in str(error):
+        return str(error)
     given = magnet.field.B if magnet.field else ()
     B = ", ".join(f"{round(float(np.asarray(evaluate(x, params))), 6) + 0.0:g}" for x in given)
     text = f"In {magnet.name} the field, which stays in the laboratory, is ({B}) T along the crystal's axes: {error}"
