@@ -356,7 +356,7 @@ def test_directions_stay_at_the_models_own_values_when_a_fit_moves_too_far():
     more = single_ion(0, 0, "D") | {"parameters": {"D": systems.parameter(0.3), "B": systems.parameter(20.0)}}
     one = model([(0, 0, [1, 0, 0], 1.0)], {"supercell": [2, 1, 1]}, field={"B": [0, 0, "B"]}, **more)
     require_stable(one, complete(one.all_parameters, {}))
-    with pytest.raises(UnstableStructure, match=r"torque of .* at B = 25, D = 0\.3: .*Relax them with `minimise_ener"):
+    with pytest.raises(UnstableStructure, match=r"torque of .* at B = 25, D = 0\.3: .*insiren models FILE --minimise"):
         require_stable(one, complete(one.all_parameters, {"B": 25.0}))
     found = minimise_energy(one, {"B": 25.0})
     np.testing.assert_allclose(found.directions[:, 2], 2 * systems.MU_B * 25 / (4 + 0.6), rtol=1e-9)
