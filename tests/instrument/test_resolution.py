@@ -89,10 +89,9 @@ def test_the_width_stays_as_it_is_beyond_the_incident_energy_on_the_side_of_abso
     np.testing.assert_array_equal(sequoia.fwhm(jnp.array([-190.0, -1e4])), sequoia.fwhm(jnp.array([-190.0] * 2)))
 
 
-@pytest.mark.parametrize("polynomial", [[300.0, 0.01], [3.0, float("nan")]])
-def test_a_width_beyond_the_incident_energy_or_without_a_value_is_refused(polynomial: list[float]):
-    with pytest.raises(ModelError, match=r"instrument\.resolution: .*(wider than Ei = 190 meV|not positive)"):
-        energy_resolution(with_instrument(resolution={"polynomial": polynomial}, Ei=190.0))
+def test_a_width_beyond_the_incident_energy_is_refused():
+    with pytest.raises(ModelError, match=r"instrument\.resolution: .*wider than Ei = 190 meV"):
+        energy_resolution(with_instrument(resolution={"polynomial": [300.0, 0.01]}, Ei=190.0))
 
 
 def test_an_unknown_instrument_is_named_with_the_nearest_one():

@@ -10,9 +10,9 @@ import pytest
 import systems
 from insiren.errors import UnstableStructure
 from insiren.model.crystal import to_inverse_angstrom
-from insiren.model.spec import Model, load_model
+from insiren.model.spec import Model
 from insiren.simulate.intensity import bands, magnons, projection
-from insiren.simulate.stability import is_stable, require_stable, zone_grid
+from insiren.simulate.stability import is_stable, require_stable
 
 HKL = jnp.asarray(np.random.default_rng(5).uniform(-1, 1, (6, 3)))
 lines = jax.jit(magnons, static_argnums=0)
@@ -66,16 +66,8 @@ def test_neel_order_holds_up_to_half_of_j(Jp: float, stable: bool):
     assert is_stable(model, params) is stable
 
 
-def test_the_zone_is_looked_at_where_bonds_reach_and_at_its_points_of_symmetry():
-    grid = zone_grid(load_model("la2nio4"))
-    assert 100 < len(grid) < 1000 and np.all(grid[:, 2] == 0)
-    magnetic = np.round(grid @ np.array([[1, 1, 0], [1, -1, 0], [0, 0, 1]]).T % 1, 9)
-    for wanted in ([0, 0, 0], [0.5, 0, 0], [0.5, 0.5, 0]):
-        assert np.any(np.all(magnetic == wanted, axis=1))
-
-
 def test_a_structure_that_is_unstable_at_the_wavevectors_asked_for_is_refused_too():
     model = Model.from_dict(systems.square())
     params = {p.name: p.value for p in model.all_parameters} | {"J": 29.0, "Jp": 15.0}
-    with pytest.raises(UnstableStructure, match=r"eigenvalue -.* meV at Q = .* of .* wavevectors\) at J = 29, Jp = 15"):
+    with pytest.raises(UnstableStructure, match=r"eigenvalue -.* meV at Q = .* r\.l\.u\. at J = 29, Jp = 15"):
         require_stable(model, params, jnp.asarray([[0.5, 0.0, 0.0]]))
