@@ -151,7 +151,8 @@ def test_a_damaged_file_gives_data_or_an_error_and_takes_no_room(tmp_path, name)
 def test_a_file_that_promises_a_volume_it_cannot_hold_is_refused(tmp_path):
     written = sqw(tmp_path / "x.sqw").read_bytes()
     at = written.index(np.array([3.0, 1, 1, 4]).tobytes())
-    for bins, said in (([3e3, 1e3, 1e3, 4e3], "its image"), ([-3, 1, 1, 4], "its image"), ([0, 1, 1, 4], "its image")):
+    wrong = ([-3, 1, 1, 4], [0, 1, 1, 4], [np.inf, 1, 1, 4], [3.5, 1, 1, 4])
+    for bins, said in (([3e3, 1e3, 1e3, 4e3], "its image"), *((bins, "its axes have") for bins in wrong)):
         (tmp_path / "x.sqw").write_bytes(written[:at] + np.array(bins, float).tobytes() + written[at + 32 :])
         with pytest.raises(DataError, match=said):
             read(tmp_path / "x.sqw")

@@ -16,6 +16,7 @@ from insiren.data.spectrum import image
 from insiren.errors import DataError
 
 ENERGY = 3  # number of the axis of energy transfer, from 0
+ROUNDING = 1e-6  # of a direction: what less of h, k or l is, single precision left over
 MOST = 22_000_000  # bins; three arrays of them take half a GB
 
 
@@ -72,7 +73,8 @@ def cut_axis(path: Path, number: int, edges: np.ndarray, n: int, direction: np.n
         return axis("axis 4 (energy transfer)", "energy", edges + shift, n, f"{path}: axis 4")
     if not np.isfinite(direction).all() or not direction.any():
         raise DataError(f"{path}: axis {number + 1} has no direction ({direction}). Save the cut again.")
-    along = ", ".join(f"{x:.4g}" for x in np.round(direction, 6) + 0.0)
+    direction = np.where(np.abs(direction) < ROUNDING * np.max(np.abs(direction)), 0.0, direction)
+    along = ", ".join(f"{x:.4g}" for x in direction)
     return axis(f"axis {number + 1} along ({along})", "hkl", edges, n, f"{path}: axis {number + 1}", direction)
 
 

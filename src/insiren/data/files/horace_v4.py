@@ -19,6 +19,7 @@ import numpy as np
 from insiren.data.files.horace_bytes import Stream
 from insiren.data.files.horace_cut import ENERGY, MOST, Cut, cut_axis
 from insiren.data.files.orientation import orientation, reciprocal
+from insiren.data.files.tree import printable
 from insiren.errors import DataError
 
 METADATA, IMAGE = ("data", "metadata"), ("data", "nd_data")
@@ -51,31 +52,37 @@ def cut_of(stream: Stream) -> Cut:
     axes, proj = (found.get(key) if isinstance(found, dict) else None for key in ("axes", "proj"))
     if not isinstance(axes, dict) or not isinstance(proj, dict):
         raise stream.damaged("it has no axes or no projection")
-    called = proj.get("serial_name", "")
-    if called not in STRAIGHT:
-        raise DataError(f"{stream.path} has a projection of the kind {called or 'none'}, which is not read. {REMEDY}.")
-    lengths = [int(n) for n in _numbers(stream, axes, "nbins_all_dims", 4)]
-    ranges = _numbers(stream, axes, "img_range", 8).reshape(4, 2)
+    called = proj.get("serial_name")
+    if not isinstance(called, str) or called not in STRAIGHT:
+        kind = called if isinstance(called, str) and called else "without a name"
+        raise DataError(f"{stream.path} has a projection of the kind {printable(kind)}, which is not read. {REMEDY}.")
+    lengths = _lengths(stream, axes)
+    stream.seek(blocks[IMAGE][0])
+    image = _image(stream, lengths)
+    offset = _numbers(stream, proj, "offset", 4)
+    lattice = np.concatenate([_numbers(stream, proj, "alatt", 3), _numbers(stream, proj, "angdeg", 3)])
     scales = _numbers(stream, axes, "img_scales" if "img_scales" in axes else "ulen", 4)
     if not (np.isfinite(scales).all() and np.all(scales > 0)):
         raise stream.damaged(f"its axes have the scales {scales}")
-    stream.seek(blocks[IMAGE][0])
-    values, second, npix = _image(stream, lengths)
-    offset = _numbers(stream, proj, "offset", 4)
-    lattice = np.concatenate([_numbers(stream, proj, "alatt", 3), _numbers(stream, proj, "angdeg", 3)])
     directions = np.vstack([_directions(stream, proj, lattice, scales), np.zeros(3)])
-    whole, endless = [], []
-    for i, n in enumerate(lengths):
-        if np.isfinite(ranges[i]).all():
-            low, high = ranges[i] * (scales[ENERGY] if i == ENERGY else 1.0)
-            edges = np.linspace(low, high, n + 1)
-            whole.append(cut_axis(stream.path, i, edges, n, directions[i], offset[ENERGY]))
+    along, endless = [], []
+    for i, (n, ends) in enumerate(zip(lengths, _numbers(stream, axes, "img_range", 8).reshape(4, 2), strict=True)):
+        if np.isfinite(ends).all():
+            low, high = ends * (scales[ENERGY] if i == ENERGY else 1.0)
+            along.append(cut_axis(stream.path, i, np.linspace(low, high, n + 1), n, directions[i], offset[ENERGY]))
         elif n == 1:
             endless.append(i)
         else:
-            raise stream.damaged(f"axis {i + 1} runs from {ranges[i][0]} to {ranges[i][1]}")
-    values, second, npix = (np.squeeze(array, axis=tuple(endless)) for array in (values, second, npix))
-    return Cut(lattice, offset, whole, endless, values, second, npix)
+            raise stream.damaged(f"axis {i + 1} runs from {ends[0]} to {ends[1]}")
+    return Cut(lattice, offset, along, endless, *(np.squeeze(array, axis=tuple(endless)) for array in image))
+
+
+def _lengths(stream: Stream, axes: dict[str, Any]) -> list[int]:
+    """The number of bins along each of the four axes."""
+    stated = _numbers(stream, axes, "nbins_all_dims", 4)
+    if not np.all((stated >= 1) & (stated <= MOST) & (stated == np.round(stated))):
+        raise stream.damaged(f"its axes have {stated} bins")
+    return [int(n) for n in stated]
 
 
 def _directions(stream: Stream, proj: dict[str, Any], lattice: np.ndarray, scales: np.ndarray) -> np.ndarray:
@@ -118,7 +125,7 @@ def _image(stream: Stream, lengths: list[int]) -> list[np.ndarray]:
     """Intensity, variance and number of pixels over four axes."""
     stored = stream.numbers("u4", stream.count("axes of the image", 4))
     size = math.prod(lengths)
-    if min(lengths) < 1 or math.prod(int(n) for n in stored) != size:
+    if math.prod(int(n) for n in stored) != size:
         raise stream.damaged(f"its axes have {lengths} bins, its image {stored.tolist()}")
     if size > MOST:
         raise DataError(f"{stream.path} has {size:,} bins, above the {MOST:,} that are read. Cut a part of it.")
