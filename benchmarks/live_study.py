@@ -4,9 +4,9 @@
     python benchmarks/live_study.py replays DATA [REPLAYS] [STEPS] [FIRST_SEED]
 
 `streams` simulates measurements of known truth (the square-lattice antiferromagnet of studies/interval_coverage.py:
-background of its own for every energy, pixels missing), feeds each as a stream of growing counts to a run of its own and tells
-how often the 68 % interval holds the truth at fixed exposures, where counting would have been stopped by the target
-J = 0.3 meV, how far off J was there, and how many neutrons that took beside those at which the Cramér–Rao bound
+background of its own for every energy, pixels missing), feeds each as a stream of growing counts to a run of its own
+and tells how often the 68 % interval holds the truth at fixed exposures, where counting would have been stopped by the
+target J = 0.3 meV, how far off J was there, and how many neutrons that took beside those at which the Cramér–Rao bound
 reaches the target. `replays` feeds the measured La2NiO4, thinned anew for every replay, and tells how often the answer
 lies near that of all neutrons.
 
