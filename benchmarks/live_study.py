@@ -29,7 +29,7 @@ from coverage_study import TRUTH, background, expected
 
 import insiren as ins
 from insiren.data.replay import stream
-from insiren.fit.optimise import Wanted
+from insiren.fit.pose import Wanted
 from insiren.fit.treatment import Treatment
 from insiren.live.box import Box
 from insiren.live.run import Live, Wishes

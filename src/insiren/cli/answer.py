@@ -279,7 +279,7 @@ def _in_legs(sets: list[Any], tube: float | None, source: Any) -> list[Any]:
 
 def asked_of(forward: str, wishes: Wishes) -> Any:
     """The fit of a live run, of the options of a fit."""
-    from insiren.fit.optimise import Wanted
+    from insiren.fit.pose import Wanted
     from insiren.fit.treatment import Treatment
     from insiren.live.update import Asked
 

@@ -17,12 +17,13 @@ from jaxtyping import Float
 
 from insiren.data.adopt import adopt
 from insiren.data.bins import bin_coords, bins_of
-from insiren.data.spectrum import is_image, place_of
+from insiren.data.spectrum import is_image, left_out, place_of
 from insiren.errors import DataError
 
 LEG_OF = "leg_of"  # coordinate of a leg: the name of its path
 _STRAIGHT = 0.99  # cosine between steps of one leg
 _FLAT = 1e-6  # of the longest extent: what lies less beside a plane lies in it
+_SAME = 1e-6  # r.l.u., and of an intensity: what differs less is the same but for rounding
 _HKL = ("h", "k", "l")
 
 
@@ -59,6 +60,29 @@ def legs(data: sc.DataArray, tube: float | None, reciprocal: Float[np.ndarray, "
                 leg.coords[name] = coord
         found.append(leg)
     return found
+
+
+def separate_legs(data: sc.DataArray) -> tuple[bool, str]:
+    """Whether a path consists of cuts made one by one, and a sentence that says why, or "" where there is no path.
+
+    Where it does, the wavevector of a corner ends one cut and begins the next, so that it is there twice, with two
+    intensities. A path that was cut, or simulated, in one piece has it once, or the same numbers twice.
+    """
+    data = adopt(data)
+    if not is_image(data) or place_of(data) != _HKL:
+        return False, ""
+    data = data.transpose(["Q", "energy_transfer"])
+    Q = np.stack([data.coords[name].values for name in _HKL], axis=1).astype(float)
+    parts = _legs(Q)
+    if len(parts) < 2:
+        return False, ""
+    ends = [part[-1] for part in parts[:-1]]  # a corner that comes twice ends its leg twice
+    pairs = [(n - 1, n) for n in ends if n > 0 and np.linalg.norm(Q[n] - Q[n - 1]) < _SAME]
+    values = np.where(left_out(data), np.nan, data.values)
+    shown = [(x, y) for x, y in (values[list(pair)] for pair in pairs) if np.isfinite(x - y).any()]
+    apart = [x for x, y in shown if np.nanmax(np.abs(x - y)) > _SAME * np.nanmax(np.abs([x, y]))]
+    said = f"{len(apart)} of {len(parts) - 1} corners come twice with two intensities"
+    return 2 * len(apart) > len(shown) > 0, said
 
 
 def _across(data: sc.DataArray, Q: Float[np.ndarray, "q 3"], tube: float) -> Callable[[np.ndarray], np.ndarray]:

@@ -17,7 +17,6 @@ prior: Kass and Wasserman, J. Am. Stat. Assoc. 90, 928 (1995).
 from __future__ import annotations
 
 import numpy as np
-import scipy.linalg
 import scipy.optimize
 from jaxtyping import Array, Float
 
@@ -117,15 +116,22 @@ class _Restricted:
         self.SI, self.II = np.sum(w * S * I) / size, np.sum(w * I * I)
         free = int(np.sum(~self.penalties.any(axis=0)))
         self.freedom = max(1, int(np.sum(w > 0)) - 1 - free)
+        # bordered by what S and I have along the functions, so that one factorisation solves for both, too
+        k = len(self.gram)
+        self.bordered = np.zeros((k + 2, k + 2))
+        self.bordered[:k, :k], self.bordered[k:, :k] = self.gram, self.along.T
+        self.bordered[[k, k + 1], [k, k + 1]] = 2.0, 2 * self.II + 1  # beyond what keeps the whole positive
 
     def __call__(self, stiffness: np.ndarray) -> float:
         penalty = stiffness @ self.penalties
-        full = self.gram + np.diag(penalty)
-        root = np.linalg.cholesky(full + 1e-14 * np.trace(full) * np.eye(len(full)))
-        of_S, of_I = scipy.linalg.solve_triangular(root, self.along, lower=True).T
+        k, matrix = len(penalty), self.bordered.copy()
+        matrix.flat[: k * (k + 3) : k + 3] += penalty
+        matrix.flat[: k * (k + 3) : k + 3] += 1e-14 * np.trace(matrix[:k, :k])
+        root = np.linalg.cholesky(matrix)
+        of_S, of_I = root[k:, :k]
         rest = max(1e-14, 1 - of_S @ of_S)
         scale = max(0.0, (self.SI - of_S @ of_I) / rest)
         left = max(0.0, self.II - of_I @ of_I - 2 * scale * (self.SI - of_S @ of_I) + scale**2 * rest)
         noise = max(1.0, left / self.freedom)
-        determinant = 2 * np.sum(np.log(np.diag(root))) + np.log(rest) - np.sum(np.log(penalty[penalty > 0]))
+        determinant = 2 * np.sum(np.log(np.diag(root)[:k])) + np.log(rest) - np.sum(np.log(penalty[penalty > 0]))
         return float(self.freedom * np.log(noise) + left / noise + determinant)

@@ -63,6 +63,7 @@ class Fit:
         identified: in words, what the data determine and what not.
         systematics: how far the answer moves with each choice, once asked for.
         posterior: samples of it, once asked for.
+        choices: of "legs", "weights" and "background": which was "chosen", whether it was "asked" for, and else why.
     """
 
     parameters: tuple[Parameter, ...]
@@ -87,6 +88,7 @@ class Fit:
     identified: tuple[str, ...] = ()
     systematics: Systematics | None = None
     posterior: Posterior | None = None
+    choices: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
 
     @property
     def total_errors(self) -> dict[str, float | None]:
@@ -220,6 +222,7 @@ class Fit:
             "systematics": None if self.systematics is None else self.systematics.to_dict(),
             "posterior": None if self.posterior is None else self.posterior.to_dict(),
             "settings": self.settings,
+            "choices": self.choices,
             "warnings": self.remarks(),
         }
 

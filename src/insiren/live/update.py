@@ -18,24 +18,20 @@ import scipp as sc
 from insiren.data.spectrum import Measured
 from insiren.errors import FitError, UnstableStructure
 from insiren.fit.answer import answer_at
-from insiren.fit.marquardt import descend
+from insiren.fit.expansion import Tangent, expanded, tangent
 from insiren.fit.objective import deviance, profile
-from insiren.fit.optimise import FINELY, Posed, Wanted, pose, refine, settle
+from insiren.fit.pose import Posed, Wanted, pose, refine
 from insiren.fit.problem import Problem
 from insiren.fit.result import Fit
+from insiren.fit.reweight import End, descended
 from insiren.fit.search import AGREE, search
 from insiren.fit.treatment import Treatment
-from insiren.fit.weights import adapted
 from insiren.forward import Forward
-from insiren.live.expansion import Expanded, Tangent, expanded, objective_at, tangent
 from insiren.live.fold import grid_of
 from insiren.live.stop import Quality
 
 AGAIN = 2.0  # factor in neutrons after which the box is searched again
-_STEPS = 12  # tangents at most
-_SHORTER = 4  # times that a step is shortened at most
 _CLOSE = 0.3  # σ: a step within it leaves an error of some hundredths of σ
-_FAR = 0.1  # of the width of the bounds: no step is longer
 
 Progress = Callable[[str, float], None]
 Likely = Callable[[Posed], Sequence[np.ndarray]]
@@ -131,7 +127,7 @@ def searched(
 
     def descent(theta: np.ndarray) -> End | None:
         problem = made.problem if again and made.problem.covers(theta) else made.problem.near(theta)
-        return _descended(made, problem, tangent(problem, theta))
+        return descended(problem, tangent(problem, theta), made.noises, _CLOSE)
 
     ends, lost = ends_of(tried, made.problem.choice.upper - made.problem.choice.lower, descent, progress)
     if lost:
@@ -152,59 +148,8 @@ def warmed(asked: Asked, sets: Sequence[sc.DataArray], memory: Memory) -> Update
     made = posed(asked, sets, memory)
     if memory.grids != grids(sets) or made.problem.choice != memory.problem.choice:
         return None
-    end = _descended(made, made.problem, memory.tangent, memory.theta)
+    end = descended(made.problem, memory.tangent, made.noises, _CLOSE, memory.theta)
     return None if end is None else _answered(asked, sets, made, end, memory.starts, False, memory.neutrons)
-
-
-class End(NamedTuple):
-    """Where a descent ended: θ, the problem with tangents near there, and that with its Forwards."""
-
-    theta: np.ndarray
-    at: Expanded
-    problem: Problem
-
-
-def _descended(made: Posed, problem: Problem, at: Tangent, first: np.ndarray | None = None) -> End | None:
-    """The minimum near a tangent, or None where steps do not lead to one.
-
-    Args:
-        made: what is fitted.
-        problem: prepared near there.
-        at: the tangent.
-        first: θ from which the first minimum on the tangents is sought, if it is not that of the tangent.
-    """
-    width = problem.choice.upper - problem.choice.lower
-    for _ in range(_STEPS):
-        here = expanded(problem, at)
-        start = at.theta if first is None else first
-        reached, weighted = _lowest(here, start, made)
-        assert isinstance(weighted, Expanded)
-        step, first = reached - at.theta, None
-        if _within(weighted, step, reached):
-            return End(reached, weighted, problem)
-        before, part = objective_at(weighted, at), _FAR / max(_FAR, float(np.max(np.abs(step / width))))
-        for _ in range(_SHORTER):
-            trial = at.theta + part * step
-            problem = problem if problem.covers(trial) else problem.near(trial)
-            there = tangent(problem, trial)
-            if objective_at(weighted, there) < before:
-                break
-            part /= 4
-        else:
-            return None
-        at = there
-    return None
-
-
-def _lowest(here: Problem, start: np.ndarray, made: Posed) -> tuple[np.ndarray, Problem]:
-    """The minimum of a problem, and the problem with the weights that its model asks for."""
-    if all(t.exposure is not None for t in here.data):  # of counts, the likelihood itself has the minimum
-        reached = descend(here, start[None], FINELY).thetas[0]
-        return reached, adapted(here, reached, made.noises)
-    reached, weighted = settle(here, start, made.noises, lambda stage, part: None)
-    if weighted is here:  # weights that do not follow the model leave nothing to settle
-        reached = descend(here, start[None], FINELY).thetas[0]
-    return reached, weighted
 
 
 def ends_of(
@@ -245,12 +190,6 @@ def misfit(problem: Problem, theta: np.ndarray, maps: Sequence[Measured]) -> flo
     pairs = zip(maps, problem.spectra(theta), problem.data, strict=True)
     value = sum(deviance(one, profile(S, target)) for one, S, target in pairs)
     return value if np.isfinite(value) else np.inf
-
-
-def _within(problem: Expanded, step: np.ndarray, theta: np.ndarray) -> bool:
-    """Whether a step is short in units of the errors."""
-    gram = problem.normal(theta[None]).gram[0]
-    return float(step @ gram @ step) <= _CLOSE**2 * len(step)
 
 
 def _answered(
