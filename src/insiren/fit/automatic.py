@@ -205,7 +205,7 @@ def _answer(
 ) -> tuple[np.ndarray, Problem]:
     """The minimum of the spectra themselves, from that on their tangents."""
     progress("fit", 0.5)
-    end = descended(problem, at, noises, CLOSE, theta)
+    end = descended(problem, at, noises, CLOSE, theta, anew=False)
     if end is None:
         return settle(problem, at.theta, noises, progress)
     return end.theta, dataclasses.replace(end.problem, data=end.at.data, widen=end.at.widen)

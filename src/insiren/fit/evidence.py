@@ -25,28 +25,33 @@ from insiren.fit.objective import FLAT, Target, deviance, gram, middling, profil
 from insiren.fit.problem import Problem
 
 _DECADES = np.arange(-5.0, 8.0, 2.0)  # of the stiffness at which data and penalty weigh the same
+_NEAR = 0.1  # decades: how far weights that changed a little move a stiffness
 _TOLERANCE = 0.01  # decades; the evidence is flat at its maximum
 
 
-def by_evidence(S: Float[Array, " d"], data: Target) -> Target:
+def by_evidence(S: Float[Array, " d"], data: Target, anew: bool = True) -> Target:
     """The data set with the stiffness of its background at the maximum of the restricted likelihood.
 
     Args:
         S: model spectrum at every pixel.
         data: with a background that is a sum of functions.
+        anew: whether the maximum is sought everywhere, or near the stiffness that the background has.
     """
     if data.curve is None or not data.curve.penalties.shape[0]:
         return data
     cost = _Restricted(np.asarray(S), data)
     first = middling(data)
-    kinds = len(first)
-    coarse = np.stack(np.meshgrid(*[_DECADES] * kinds, indexing="ij"), -1).reshape(-1, kinds)
-    start = coarse[np.argmin([cost(first * 10**step) for step in coarse])]
+    kinds, size = len(first), 1.0 if anew else _NEAR
+    if anew:
+        coarse = np.stack(np.meshgrid(*[_DECADES] * kinds, indexing="ij"), -1).reshape(-1, kinds)
+        start = coarse[np.argmin([cost(first * 10**step) for step in coarse])]
+    else:
+        start = np.clip(np.log10(np.asarray(data.curve.stiffness) / first), _DECADES[0], _DECADES[-1])
     best = scipy.optimize.minimize(
         lambda step: cost(first * 10 ** np.clip(step, _DECADES[0], _DECADES[-1])),
         start,
         method="Nelder-Mead",
-        options={"xatol": _TOLERANCE, "fatol": 1e-3, "initial_simplex": [start, *(start + np.eye(kinds))]},
+        options={"xatol": _TOLERANCE, "fatol": 1e-3, "initial_simplex": [start, *(start + size * np.eye(kinds))]},
     )
     return stiffened(data, first * 10 ** np.clip(best.x, _DECADES[0], _DECADES[-1]))
 

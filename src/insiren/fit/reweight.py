@@ -57,13 +57,13 @@ def settle(
 
 
 def _iterated(
-    problem: Problem, theta: np.ndarray, noises: tuple[Noise, ...], progress: Progress
+    problem: Problem, theta: np.ndarray, noises: tuple[Noise, ...], progress: Progress, anew: bool = True
 ) -> tuple[np.ndarray, Problem]:
     """The same by descents, each with the weights and backgrounds that the last one asks for."""
     width = problem.choice.upper - problem.choice.lower
     for n in range(_REWEIGHTS):
         progress("fit", (n + 1) / (_REWEIGHTS + 1))
-        problem = adapted(problem if problem.covers(theta) else problem.near(theta), theta, noises)
+        problem = adapted(problem if problem.covers(theta) else problem.near(theta), theta, noises, anew and n == 0)
         last, theta = theta, descend(problem, theta[None], FINELY).thetas[0]
         if np.all(np.abs(theta - last) < _STILL * width):
             break
@@ -76,13 +76,22 @@ def follows(problem: Problem, noises: tuple[Noise, ...]) -> bool:
     return problem.kind == "poisson" or curved or any(noise.adapts for noise in noises)
 
 
-def lowest(here: Expanded, start: np.ndarray, noises: tuple[Noise, ...]) -> tuple[np.ndarray, Expanded]:
-    """The minimum on tangents, and the problem with the weights and backgrounds that it asks for."""
+def lowest(
+    here: Expanded, start: np.ndarray, noises: tuple[Noise, ...], anew: bool = True
+) -> tuple[np.ndarray, Expanded]:
+    """The minimum on tangents, and the problem with the weights and backgrounds that it asks for.
+
+    Args:
+        here: on tangents.
+        start: θ, shape (p,).
+        noises: how variances come about.
+        anew: whether the stiffness of backgrounds is sought everywhere, or near the one that there is.
+    """
     if all(t.exposure is not None for t in here.data):  # of counts, the likelihood itself has the minimum
         reached = descend(here, start[None], FINELY).thetas[0]
         weighted = adapted(here, reached, noises)
     elif follows(here, noises):
-        reached, weighted = _iterated(here, start, noises, lambda stage, part: None)
+        reached, weighted = _iterated(here, start, noises, lambda stage, part: None, anew)
     else:
         reached, weighted = descend(here, start[None], FINELY).thetas[0], here
     assert isinstance(weighted, Expanded)
@@ -90,8 +99,9 @@ def lowest(here: Expanded, start: np.ndarray, noises: tuple[Noise, ...]) -> tupl
 
 
 def descended(
-    problem: Problem, at: Tangent, noises: tuple[Noise, ...], close: float, first: np.ndarray | None = None
-) -> End | None:
+    problem: Problem, at: Tangent, noises: tuple[Noise, ...], close: float, first: np.ndarray | None = None,
+    anew: bool = True,
+) -> End | None:  # fmt: skip
     """The minimum near a tangent, or None where steps do not lead to one.
 
     Args:
@@ -100,12 +110,15 @@ def descended(
         noises: how variances come about.
         close: in standard errors: the last step is shorter.
         first: θ from which the first minimum on the tangents is sought, if it is not that of the tangent.
+        anew: whether the stiffness of backgrounds is sought everywhere at first, or near the one that there is.
     """
     width = problem.choice.upper - problem.choice.lower
+    data = problem.data
     for _ in range(_STEPS):
-        here = expanded(problem, at)
-        reached, weighted = lowest(here, at.theta if first is None else first, noises)
-        step, first = reached - at.theta, None
+        here = expanded(dataclasses.replace(problem, data=data), at)
+        reached, weighted = lowest(here, at.theta if first is None else first, noises, anew)
+        step, first, anew = reached - at.theta, None, False
+        data = weighted.data
         if _within(weighted, step, reached, close):
             return End(reached, weighted, problem)
         before, part = objective_at(weighted, at), _FAR / max(_FAR, float(np.max(np.abs(step / width))))
