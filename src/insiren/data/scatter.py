@@ -19,7 +19,13 @@ _OTHERWISE = ((0.5, "square roots", "variance"), (2.0, "squares", "sigma"))
 
 
 def errors_in_doubt(data: sc.DataArray) -> str | None:
-    """A sentence where the errors of an image are wrong and their roots, or squares, are right; else None.
+    """A sentence where the errors of an image are wrong and their roots, or squares, are right; else None."""
+    found = taken_otherwise(data)
+    return None if found is None else f"{found[1]}; --errors {found[0]} takes what is stored for that"
+
+
+def taken_otherwise(data: sc.DataArray) -> tuple[str, str] | None:
+    """What the errors of an image should be taken for instead (variance, sigma), and why; None if they are right.
 
     A pixel less the mean of its two neighbours along Q holds noise, and hardly any signal; the median over a group of
     pixels does not mind the few that lie on a ridge. A wrong power of the errors fails somewhere between the smallest
@@ -36,9 +42,9 @@ def errors_in_doubt(data: sc.DataArray) -> str | None:
     for power, word, meant in _OTHERWISE:
         other = _scatter(data.values, sigma**power)
         if other is not None and max(other.max(), 1 / other.min()) < _FINE:
-            return (
+            return meant, (
                 f"neighbouring pixels scatter by {_span(given)} times their errors, from the smallest to the largest, "
-                f"but by {_span(other)} times the {word} of these; --errors {meant} takes what is stored for that"
+                f"but by {_span(other)} times the {word} of these"
             )
     return None
 
@@ -67,7 +73,7 @@ def follow_counts(data: sc.DataArray) -> float | None:
         return None
     # variances that do not differ follow nothing
     varied = np.where(np.abs(varied) > _SAME * np.nanmean(variances), varied, 0.0)[known]
-    return float(spearmanr(apart[known], varied).statistic) if np.ptp(varied) > 0 else 0.0
+    return float(spearmanr(apart[known], varied)[0]) if np.ptp(varied) > 0 else 0.0  # type: ignore[arg-type]
 
 
 def _span(ratio: np.ndarray) -> str:

@@ -18,9 +18,11 @@ import scipp as sc
 from insiren.data.spectrum import Measured
 from insiren.errors import FitError, UnstableStructure
 from insiren.fit.answer import answer_at
+from insiren.fit.automatic import Open, resolve
 from insiren.fit.expansion import Tangent, expanded, tangent
 from insiren.fit.objective import deviance, profile
-from insiren.fit.pose import Posed, Wanted, pose, refine
+from insiren.fit.optimise import refine
+from insiren.fit.pose import Posed, Wanted, pose
 from insiren.fit.problem import Problem
 from insiren.fit.result import Fit
 from insiren.fit.reweight import End, descended
@@ -31,6 +33,7 @@ from insiren.live.fold import grid_of
 from insiren.live.stop import Quality
 
 AGAIN = 2.0  # factor in neutrons after which the box is searched again
+CHOOSE = 10.0  # factor in neutrons after which the data are asked again for weights and background
 _CLOSE = 0.3  # σ: a step within it leaves an error of some hundredths of σ
 
 Progress = Callable[[str, float], None]
@@ -67,6 +70,9 @@ class Memory:
         tangent: the last one.
         starts: raw starts of the last search, and how many agree.
         neutrons: at the last search.
+        wish: on data and backgrounds, with what was chosen where the data decide.
+        choices: what was chosen and why, as `Fit.choices` has it.
+        chosen: neutrons when it was.
     """
 
     grids: tuple[str, ...]
@@ -75,6 +81,22 @@ class Memory:
     tangent: Tangent
     starts: tuple[int, int]
     neutrons: float
+    wish: Treatment
+    choices: dict[str, dict[str, Any]]
+    chosen: float
+
+    def kept(self, neutrons: float) -> Kept:
+        """The same choice after a search at so many neutrons."""
+        return Kept(neutrons, self.wish, self.choices, self.chosen)
+
+
+class Kept(NamedTuple):
+    """What a choice is kept by: the last four of `Memory`."""
+
+    neutrons: float
+    wish: Treatment
+    choices: dict[str, dict[str, Any]]
+    chosen: float
 
 
 class Update(NamedTuple):
@@ -87,7 +109,8 @@ class Update(NamedTuple):
 
 def posed(asked: Asked, sets: Sequence[sc.DataArray], memory: Memory | None) -> Posed:
     """The problem of the data sets, prepared as the last one where it is on the same pixels."""
-    made = pose([asked.forward] * len(sets), sets, asked.wish, asked.wanted)
+    wish = asked.wish if memory is None else memory.wish
+    made = pose([asked.forward] * len(sets), sets, wish, asked.wanted)
     if memory is not None and memory.grids == grids(sets) and made.problem.choice == memory.problem.choice:
         return made._replace(problem=dataclasses.replace(made.problem, prepared=memory.problem.prepared))
     return made
@@ -140,7 +163,24 @@ def searched(
     best = min(ends, key=lambda end: misfit(end.at, end.theta, made.maps))
     if found is not None:
         starts = asked.starts, found.reaching(best.theta, made.problem.choice)
-    return _answered(asked, sets, made, best, starts, True, neutrons)
+    if memory is not None and memory.grids == grids(sets) and neutrons < CHOOSE * memory.chosen:
+        return _answered(asked, sets, made, best, starts, memory.kept(neutrons), True)
+    return _chosen(asked, sets, made, best, starts, neutrons, progress)
+
+
+def _chosen(
+    asked: Asked, sets: Sequence[sc.DataArray], made: Posed, best: End, starts: tuple[int, int], neutrons: float,
+    progress: Progress,
+) -> Update:  # fmt: skip
+    """The answer with what is left open chosen by the data."""
+    posed = pose([asked.forward] * len(sets), sets, asked.wish, asked.wanted)
+    left = Open([asked.forward] * len(sets), list(sets), {"chosen": False, "asked": True}, asked.wish)
+    problem = dataclasses.replace(best.problem, data=best.at.data)
+    found = resolve(posed, problem, best.theta, left, sets, asked.wanted, progress)
+    if found.problem is not problem:
+        best = End(found.theta, expanded(found.problem, tangent(found.problem, found.theta)), found.problem)
+    kept = Kept(neutrons, found.posed.wish, found.facts, neutrons)
+    return _answered(asked, sets, made, best, starts, kept, True)
 
 
 def warmed(asked: Asked, sets: Sequence[sc.DataArray], memory: Memory) -> Update | None:
@@ -149,7 +189,9 @@ def warmed(asked: Asked, sets: Sequence[sc.DataArray], memory: Memory) -> Update
     if memory.grids != grids(sets) or made.problem.choice != memory.problem.choice:
         return None
     end = descended(made.problem, memory.tangent, made.noises, _CLOSE, memory.theta)
-    return None if end is None else _answered(asked, sets, made, end, memory.starts, False, memory.neutrons)
+    return (
+        None if end is None else _answered(asked, sets, made, end, memory.starts, memory.kept(memory.neutrons), False)
+    )
 
 
 def ends_of(
@@ -193,14 +235,14 @@ def misfit(problem: Problem, theta: np.ndarray, maps: Sequence[Measured]) -> flo
 
 
 def _answered(
-    asked: Asked, sets: Sequence[sc.DataArray], made: Posed, end: End, starts: tuple[int, int], anew: bool,
-    neutrons: float,
-) -> Update:  # fmt: skip
-    answer = answer_at(end.at, end.theta, made.maps, asked.wish.background, starts)
-    settings = {"seed": asked.seed, "preset": None, "weights": asked.wish.weights, "robust": asked.wish.robust}
+    asked: Asked, sets: Sequence[sc.DataArray], made: Posed, end: End, starts: tuple[int, int], kept: Kept, anew: bool
+) -> Update:
+    wish = kept.wish
+    answer = answer_at(end.at, end.theta, made.maps, wish.background, starts)
+    settings = {"seed": asked.seed, "preset": None, "weights": wish.weights, "robust": wish.robust}
     settings["each"] = list(end.at.choice.each)
-    answer = dataclasses.replace(answer, warnings=made.remarks, settings=settings)
-    return Update(answer, anew, Memory(grids(sets), end.theta, end.problem, end.at.tangent, starts, neutrons))
+    answer = dataclasses.replace(answer, warnings=made.remarks, settings=settings, choices=kept.choices)
+    return Update(answer, anew, Memory(grids(sets), end.theta, end.problem, end.at.tangent, starts, *kept))
 
 
 def quality(fit: Fit) -> Quality | None:
