@@ -19,7 +19,7 @@ import insiren as ins
 from insiren.data.legs import legs
 from insiren.fit.marquardt import descend
 from insiren.fit.objective import Target
-from insiren.fit.optimise import FINELY, settle
+from insiren.fit.reweight import FINELY, settle
 from insiren.fit.weights import Noise
 from insiren.model.crystal import lattice
 

@@ -26,7 +26,7 @@ from live_updates import POLL
 import insiren as ins
 from insiren.data.files import read, write
 from insiren.data.replay import stream
-from insiren.fit.optimise import Wanted
+from insiren.fit.pose import Wanted
 from insiren.live.run import Live, Wishes
 from insiren.live.snapshots import only_writer
 from insiren.live.update import Asked

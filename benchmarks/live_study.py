@@ -28,7 +28,7 @@ import scipp as sc
 
 import insiren as ins
 from insiren.data.replay import stream
-from insiren.fit.optimise import Wanted
+from insiren.fit.pose import Wanted
 from insiren.fit.treatment import Treatment
 from insiren.live.box import Box
 from insiren.live.run import Live, Wishes

@@ -18,7 +18,7 @@ import numpy as np
 import insiren as ins
 from insiren.data.files import read, write
 from insiren.data.replay import stream
-from insiren.fit.optimise import Wanted
+from insiren.fit.pose import Wanted
 from insiren.fit.treatment import Treatment
 from insiren.live.run import Live, Wishes
 from insiren.live.snapshots import only_writer

@@ -36,7 +36,8 @@ import insiren as ins
 from insiren.data.thinning import blurred, neutrons_in, recounted, thinned
 from insiren.fit.counting import likeliest
 from insiren.fit.marquardt import descend
-from insiren.fit.optimise import FINELY, Posed, Wanted
+from insiren.fit.pose import Posed, Wanted
+from insiren.fit.reweight import FINELY
 from insiren.fit.treatment import Treatment
 from insiren.live.box import Box, box_of, candidates
 from insiren.live.update import Asked, Memory, misfit, searched

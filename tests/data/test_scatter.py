@@ -55,6 +55,6 @@ def test_data_without_noise_or_with_few_pixels_raise_no_doubt():
 
 
 def test_the_published_errors_of_la2nio4_are_variances(la2nio4):
-    for one in read(la2nio4):
+    for one in read(la2nio4, errors="sigma"):
         assert "--errors variance takes what is stored for that" in errors_in_doubt(one)
     assert [errors_in_doubt(one) for one in read(la2nio4, errors="variance")] == [None, None]

@@ -29,12 +29,12 @@ def test_both_paths_have_the_shape_and_the_gaps_that_were_counted(la2nio4):
 
 
 def test_the_advised_treatment_of_sigma_leaves_the_known_number_of_pixels(la2nio4):
-    paths = [measured(d) for d in read(la2nio4)]
+    paths = [measured(d) for d in read(la2nio4, errors="sigma")]
     assert [int(p.used.sum()) for p in paths] == [25384, 23476]
     assert [p.n_masked for p in paths] == [873, 2781]
     assert [float(p.sigma[p.used].min()) for p in paths] == [0.03, 0.03]
     assert all(p.sigma[p.used].max() <= 5 for p in paths)
-    assert [int(measured(d, sigma_max=np.inf).used.sum()) for d in read(la2nio4)] == [25858, 23850]
+    assert [int(measured(d, sigma_max=np.inf).used.sum()) for d in read(la2nio4, errors="sigma")] == [25858, 23850]
 
 
 def test_negative_intensities_are_kept_and_the_mask_is_that_of_the_raw_file(la2nio4):
@@ -117,6 +117,16 @@ def test_a_path_without_a_measured_pixel_is_refused(folder):
     edit(folder / "Sqw_path3.csv", blank)
     with pytest.raises(DataError, match="path3: all 26257 pixels are masked"):
         [measured(d) for d in read(folder)]
+
+
+def test_the_published_errors_are_taken_for_variances_unless_told_otherwise(la2nio4):
+    by_themselves, variances, by_name = (
+        read(la2nio4, **given) for given in ({}, {"errors": "variance"}, {"errors": "sigma"})
+    )
+    for one, other, named in zip(by_themselves, variances, by_name, strict=True):
+        np.testing.assert_array_equal(one.variances, other.variances)
+        np.testing.assert_allclose(named.variances, one.variances**2, rtol=1e-12)
+        assert "holds variances, for neighbouring pixels scatter by" in one.coords["assumed"].value
 
 
 def test_an_unknown_variant_or_option_is_refused(la2nio4):

@@ -22,8 +22,9 @@ from insiren.fit.objective import (
     stiffened,
     target,
 )
-from insiren.fit.optimise import fit, settle
+from insiren.fit.optimise import fit
 from insiren.fit.problem import Problem
+from insiren.fit.reweight import settle
 from insiren.fit.weights import Noise
 from insiren.forward import Points, forward
 

@@ -34,7 +34,7 @@ TABLE = [
 
 @pytest.fixture(scope="module")
 def paths(shared):
-    data = read(shared / "data" / "la2nio4")
+    data = read(shared / "data" / "la2nio4", errors="sigma")
     assert len(data) == 2
     return data
 

@@ -12,7 +12,8 @@ import pytest
 from insiren.data.files import read
 from insiren.data.within import within
 from insiren.fit.marquardt import descend
-from insiren.fit.optimise import FINELY, fit
+from insiren.fit.optimise import fit
+from insiren.fit.reweight import FINELY
 from insiren.instrument.exact import exact
 from insiren.model.spec import load_model
 

@@ -11,8 +11,9 @@ from insiren.fit.answer import answer_at
 from insiren.fit.choice import choose
 from insiren.fit.marquardt import Settings, descend
 from insiren.fit.objective import target
-from insiren.fit.optimise import fit, settle
+from insiren.fit.optimise import fit
 from insiren.fit.problem import Problem
+from insiren.fit.reweight import settle
 from insiren.fit.weights import Noise, model_variance
 
 QUIET = lambda stage, part: None  # noqa: E731

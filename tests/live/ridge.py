@@ -9,7 +9,7 @@ import numpy as np
 
 from insiren.data.counts import count
 from insiren.data.simulated import simulate
-from insiren.fit.optimise import Wanted
+from insiren.fit.pose import Wanted
 from insiren.fit.treatment import Treatment
 from insiren.forward import Parameter, Points, forward
 from insiren.live.run import Live, Wishes

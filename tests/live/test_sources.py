@@ -9,7 +9,7 @@ from ridge import SIGMA, TRUTH
 
 import insiren as ins
 from insiren.data.files import write
-from insiren.fit.optimise import Wanted
+from insiren.fit.pose import Wanted
 from insiren.fit.treatment import Treatment
 from insiren.forward import Parameter, forward
 from insiren.live.run import Live, Wishes

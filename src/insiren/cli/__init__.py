@@ -47,3 +47,16 @@ def main() -> None:
     except OSError as error:
         say(f"insiren: {error.strerror or error}: {error.filename or ''}".rstrip(": "))
         sys.exit(2)
+    except Exception as error:
+        if not _without_memory(error):
+            raise
+        say(
+            "insiren: there is not enough memory for this. Take a part of the data (--range E=LO:HI), a background of "
+            "fewer functions (--background per-energy), or fewer quadrature nodes (--refine 1)."
+        )
+        sys.exit(2)
+
+
+def _without_memory(error: Exception) -> bool:
+    """Whether Python or XLA ran out of memory; JAX is asked only where it was imported."""
+    return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)

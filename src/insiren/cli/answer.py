@@ -45,7 +45,8 @@ Background = Annotated[
     str,
     typer.Option(
         "--background",
-        help="per-energy, smooth, constant, savgol[:FIRST:LAST] (quiet Q columns), none, template:FILE or lowrank.",
+        help="auto (what the data ask for), per-energy, smooth, lowrank, constant, savgol[:FIRST:LAST] (quiet Q "
+        "columns), template:FILE or none.",
     ),
 ]
 Fix = Annotated[list[str], typer.Option("--fix", metavar="NAME=VALUE", help="Fix a parameter.")]
@@ -55,7 +56,12 @@ Tie = Annotated[list[str], typer.Option("--tie", metavar="NAME=EXPRESSION", help
 Each = Annotated[
     list[str], typer.Option("--each", metavar="NAME", help="Give every data set its own: NAME[1], NAME[2], …")
 ]
-Weights = Annotated[str, typer.Option("--weights", help="data: their σ; model: the σ that its intensity would have.")]
+Weights = Annotated[
+    str,
+    typer.Option(
+        "--weights", help="auto (what the data ask for); data: their σ; model: σ that its intensity would have."
+    ),
+]
 Robust = Annotated[bool, typer.Option("--robust", help="Let outliers count less: residuals follow Student's t.")]
 Starts = Annotated[
     int, typer.Option("--starts", min=1, help="Raw starts whose descents are counted; Adam descents with the preset.")
@@ -78,7 +84,11 @@ Range = Annotated[
     typer.Option("--range", metavar="AXIS=LO:HI", help="Fit this part alone: E in meV; h, k, l in r.l.u.; Q_abs."),
 ]
 Legs = Annotated[
-    bool, typer.Option("--legs", help="Each straight leg of a path has a scale and a background of its own.")
+    bool | None,
+    typer.Option(
+        "--legs/--no-legs",
+        help="Each leg of a path has a scale and a background of its own; with --background auto the data decide.",
+    ),
 ]
 Tube = Annotated[
     float | None,
@@ -109,7 +119,7 @@ class Wishes(NamedTuple):
     refine: int
     range: list[str]
     mask: list[str]
-    legs: bool
+    legs: bool | None
     tube: float | None
     smear: float | None
     assignment: str
@@ -130,13 +140,13 @@ def fit(
     out: Annotated[Path, typer.Option("--out", help="The folder to write: fit.json and report.html.")],
     preset: Preset = None,
     objective: Objective = None,
-    background: Background = "per-energy",
+    background: Background = "auto",
     fix: Fix = [],  # noqa: B006
     free: Free = [],  # noqa: B006
     bound: Bound = [],  # noqa: B006
     tie: Tie = [],  # noqa: B006
     each: Each = [],  # noqa: B006
-    weights: Weights = "data",
+    weights: Weights = "auto",
     robust: Robust = False,
     starts: Starts = 10,
     sigma_floor: SigmaFloor = None,
@@ -144,7 +154,7 @@ def fit(
     refine: Refine = 1,
     range: Range = [],  # noqa: B006
     mask: Mask = [],  # noqa: B006
-    legs: Legs = False,
+    legs: Legs = None,
     tube: Tube = None,
     smear: Smear = None,
     assignment: Assignment = "nearest",
@@ -169,11 +179,20 @@ def fit(
     said = [*doubts(sets), *refused]
     if said and hasattr(result, "warnings"):  # an answer to peaks alone keeps none
         result = dataclasses.replace(result, warnings=(*result.warnings, *said))
-    content = deliver(result, timer, out, assumptions(sets), {**beside, "masks": mask_texts(mask)})
-    write_json(content, json_)
-    if str(json_) != "-":
+    extra = {"assumed": assumptions(sets), "masks": mask_texts(mask), **beside}
+    content = result.to_dict() | extra
+    quiet = str(json_) == "-"
+    if not quiet:  # before anything is written, which may fail
         print_fit(content)
         print_certainty(content)
+    try:
+        content |= deliver(result, timer, out, extra)
+    except (OSError, InsirenError) as error:
+        if quiet:
+            write_json(content | facts(timer.seconds), json_)
+        raise UsageError(_unwritten(out, error, quiet)) from None
+    write_json(content, json_)
+    if not quiet:
         print(f"report: {out / 'report.html'}")
     if refused:
         raise UsageError(f"The fit is written to {out}, but not all that was asked for besides. {refused[0]}")
@@ -187,7 +206,7 @@ def _fit(forward: str, data: list[Path], wishes: Wishes) -> tuple[Any, Timer, li
             raise UsageError("The baseline has one value of each parameter for all data sets; leave --each out.")
         sets = read_all(data, wishes.hints, wishes.range, wishes.mask)
         source, fixed, bounds = _source(forward, wishes)
-        if wishes.legs or wishes.tube is not None:
+        if wishes.tube is not None:
             sets = _in_legs(sets, wishes.tube, source)
         template = _template(wishes, source)
         from insiren.fit.optimise import fit as run
@@ -212,6 +231,7 @@ def _fit(forward: str, data: list[Path], wishes: Wishes) -> tuple[Any, Timer, li
             robust=wishes.robust,
             template=template,
             assignment=wishes.assignment,  # type: ignore[arg-type]
+            legs=wishes.legs if wishes.tube is None else False,
         )
     return result, timer, sets
 
@@ -284,7 +304,7 @@ def _in_legs(sets: list[Any], tube: float | None, source: Any) -> list[Any]:
 
 def asked_of(forward: str, wishes: Wishes) -> Any:
     """The fit of a live run, of the options of a fit."""
-    from insiren.fit.optimise import Wanted
+    from insiren.fit.pose import Wanted
     from insiren.fit.treatment import Treatment
     from insiren.live.update import Asked
 
@@ -298,23 +318,42 @@ def asked_of(forward: str, wishes: Wishes) -> Any:
     return Asked(source, wish, wanted, wishes.starts, wishes.seed)
 
 
-def deliver(
-    result: Any, timer: Timer, out: Path, assumed: dict[str, list[str]], beside: dict[str, Any] | None = None
-) -> dict[str, Any]:
-    """Writes fit.json and report.html as one folder; the content of the first."""
-    extra = {"assumed": assumed, **(beside or {})}
+def deliver(result: Any, timer: Timer, out: Path, extra: dict[str, Any]) -> dict[str, Any]:
+    """Writes fit.json and then report.html as one folder; what they hold besides the fit.
+
+    Where the report cannot be written, fit.json stays.
+    """
     from insiren.fit.landscape import around
     from insiren.report import report, save_fit
 
+    failed = None
     with timer:
         timer("landscape", 0.0)
         landscape = around(result, progress=timer) if len(result.names) > 1 else None
         timer("report", 0.0)
         with whole_folder(out) as folder:
-            report(result, folder / "report.html", landscape=landscape, facts=facts(timer.seconds) | extra)
-            made = facts(timer.seconds) | extra
-            save_fit(result, folder / "fit.json", made)
-    return result.to_dict() | made
+            save_fit(result, folder / "fit.json", facts(timer.seconds) | extra)
+            try:
+                report(result, folder / "report.html", landscape=landscape, facts=facts(timer.seconds) | extra)
+                made = facts(timer.seconds) | extra
+                save_fit(result, folder / "fit.json", made)
+            except (OSError, InsirenError) as error:
+                failed = error
+    if failed is not None:
+        raise failed
+    return made
+
+
+def _unwritten(out: Path, error: Exception, quiet: bool) -> str:
+    """That an answer was had and could not be written, and what to do."""
+    why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    kept = (
+        f"{out / 'fit.json'} holds it, too, but there is no report"
+        if (out / "fit.json").exists()
+        else "it is nowhere else"
+    )
+    where = "JSON on standard output" if quiet else "answer above"
+    return f"The {where} is whole; {kept}: {why} Make room, or name a folder on another disk by --out, and fit again."
 
 
 def print_fit(content: dict[str, Any]) -> None:
@@ -328,11 +367,31 @@ def print_fit(content: dict[str, Any]) -> None:
     what = "peaks" if listed == content["n_data"] else f"pixels and peaks ({listed})" if listed else "pixels"
     signal = f"; signal {found['sigma']:.3g} σ" if (found := content.get("signal")) else ""
     print(f"{quality}, {content['n_data']:,} {what}{signal}; {starts['agree']} of {starts['n']} raw starts agree")
+    for line in told_choices(content.get("choices", {})):
+        print(line)
     if other := content.get("baseline"):
         found = ", ".join(f"{n} {e['value']:.4g}" for n, e in other["parameters"].items() if not e["fixed"])
         print(f"{other['method']}: {found}; R {other['R']:.3g} of {other['n_peaks']} peaks")
     for line in [*content["identifiability"], *content["warnings"]]:
         say(f"note: {line}")
+
+
+def told_choices(choices: dict[str, Any]) -> list[str]:
+    """What was chosen by itself, a sentence each, with the option that chooses otherwise."""
+    said = []
+    for what, option in (
+        ("legs", "--no-legs"),
+        ("weights", "--weights data"),
+        ("background", "--background per-energy"),
+    ):
+        entry = choices.get(what, {"asked": True})
+        if entry["asked"] or (what == "legs" and not entry["chosen"]):
+            continue
+        why = "; ".join(entry["why"].values()) if isinstance(entry["why"], dict) else entry["why"]
+        chosen = "each leg of the path for itself" if what == "legs" else entry["chosen"]
+        said.append(f"{what}: {chosen}, for {why} ({option} takes what was taken before)")
+        said += [f"background {name} was not tried: {reason}" for name, reason in entry.get("skipped", {}).items()]
+    return said
 
 
 @hinted
@@ -345,13 +404,13 @@ def landscape(
     points: Annotated[int, typer.Option("--points", min=3, help="Along each axis.")] = 41,
     preset: Preset = None,
     objective: Objective = None,
-    background: Background = "per-energy",
+    background: Background = "auto",
     fix: Fix = [],  # noqa: B006
     free: Free = [],  # noqa: B006
     bound: Bound = [],  # noqa: B006
     tie: Tie = [],  # noqa: B006
     each: Each = [],  # noqa: B006
-    weights: Weights = "data",
+    weights: Weights = "auto",
     robust: Robust = False,
     starts: Starts = 10,
     sigma_floor: SigmaFloor = None,
@@ -359,7 +418,7 @@ def landscape(
     refine: Refine = 1,
     range: Range = [],  # noqa: B006
     mask: Mask = [],  # noqa: B006
-    legs: Legs = False,
+    legs: Legs = None,
     tube: Tube = None,
     smear: Smear = None,
     assignment: Assignment = "nearest",

@@ -80,13 +80,13 @@ def live(
     ] = False,
     poll: Annotated[float, typer.Option("--poll", min=0.01, help="Seconds between two looks at DIRECTORY.")] = 1.0,
     objective: Objective = None,
-    background: Background = "per-energy",
+    background: Background = "auto",
     fix: Fix = [],  # noqa: B006
     free: Free = [],  # noqa: B006
     bound: Bound = [],  # noqa: B006
     tie: Tie = [],  # noqa: B006
     each: Each = [],  # noqa: B006
-    weights: Weights = "data",
+    weights: Weights = "auto",
     robust: Robust = False,
     starts: Starts = 10,
     sigma_floor: SigmaFloor = None,

@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,8 +60,16 @@ def say(text: str) -> None:
     print(text, file=sys.stderr)
 
 
+_TOLD_EVERY = 10.0  # s between two lines of progress where nobody sees a bar
+_STAGES = {
+    "read": "reading", "search": "searching the box", "compile": "compiling", "fit": "descending on all pixels",
+    "choose": "comparing weights and backgrounds", "errors": "working out errors", "landscape": "drawing the landscape",
+    "report": "writing the report",
+}  # fmt: skip
+
+
 class Timer:
-    """Progress bars on standard error, and the seconds that each stage took."""
+    """Progress bars on standard error, or a line every ten seconds in a pipe, and the seconds that each stage took."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -73,17 +82,31 @@ class Timer:
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
         )
-        self.bars = Progress(*columns, console=Console(stderr=True), transient=True)
+        console = Console(stderr=True)
+        self.bars = Progress(*columns, console=console, transient=True)
+        self.piped = not console.is_terminal
+        self.begun, self.done, self.ended = time.perf_counter(), 0.0, threading.Event()
         self.seconds: dict[str, float] = {}
         self.stage, self.since, self.task = "", time.perf_counter(), None
 
     def __enter__(self) -> Timer:
         self.bars.start()
+        if self.piped:
+            self.ended = threading.Event()
+            threading.Thread(target=self._tell, args=(self.ended,), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.ended.set()
         self._close()
         self.bars.stop()
+
+    def _tell(self, ended: threading.Event) -> None:
+        """Says every ten seconds what is being done, so that a log shows that something is."""
+        while not ended.wait(_TOLD_EVERY):
+            if stage := self.stage:
+                part = f", {self.done:.0%} of it" if self.done else ""
+                say(f"{_STAGES.get(stage, stage)}{part}; {time.perf_counter() - self.begun:.0f} s since the start")
 
     def _close(self) -> None:
         if self.stage:
@@ -91,6 +114,7 @@ class Timer:
             self.stage = ""  # so that no stage is counted twice where the bars open again
 
     def __call__(self, stage: str, fraction: float, note: str = "") -> None:
+        self.done = fraction
         if stage != self.stage:
             self._close()
             self.stage, self.since = stage, time.perf_counter()

@@ -17,7 +17,6 @@ prior: Kass and Wasserman, J. Am. Stat. Assoc. 90, 928 (1995).
 from __future__ import annotations
 
 import numpy as np
-import scipy.linalg
 import scipy.optimize
 from jaxtyping import Array, Float
 
@@ -27,28 +26,33 @@ from insiren.fit.objective import FLAT, Target, gram, middling, stiffened
 from insiren.fit.problem import Problem
 
 _DECADES = np.arange(-5.0, 8.0, 2.0)  # of the stiffness at which data and penalty weigh the same
+_NEAR = 0.1  # decades: how far weights that changed a little move a stiffness
 _TOLERANCE = 0.01  # decades; the evidence is flat at its maximum
 
 
-def by_evidence(S: Float[Array, " d"], data: Target) -> Target:
+def by_evidence(S: Float[Array, " d"], data: Target, anew: bool = True) -> Target:
     """The data set with the stiffness of its background at the maximum of the restricted likelihood.
 
     Args:
         S: model spectrum at every pixel.
         data: with a background that is a sum of functions.
+        anew: whether the maximum is sought everywhere, or near the stiffness that the background has.
     """
     if data.curve is None or not data.curve.penalties.shape[0]:
         return data
     cost = _Restricted(np.asarray(S), data)
     first = middling(data)
-    kinds = len(first)
-    coarse = np.stack(np.meshgrid(*[_DECADES] * kinds, indexing="ij"), -1).reshape(-1, kinds)
-    start = coarse[np.argmin([cost(first * 10**step) for step in coarse])]
+    kinds, size = len(first), 1.0 if anew else _NEAR
+    if anew:
+        coarse = np.stack(np.meshgrid(*[_DECADES] * kinds, indexing="ij"), -1).reshape(-1, kinds)
+        start = coarse[np.argmin([cost(first * 10**step) for step in coarse])]
+    else:
+        start = np.clip(np.log10(np.asarray(data.curve.stiffness) / first), _DECADES[0], _DECADES[-1])
     best = scipy.optimize.minimize(
         lambda step: cost(first * 10 ** np.clip(step, _DECADES[0], _DECADES[-1])),
         start,
         method="Nelder-Mead",
-        options={"xatol": _TOLERANCE, "fatol": 1e-3, "initial_simplex": [start, *(start + np.eye(kinds))]},
+        options={"xatol": _TOLERANCE, "fatol": 1e-3, "initial_simplex": [start, *(start + size * np.eye(kinds))]},
     )
     return stiffened(data, first * 10 ** np.clip(best.x, _DECADES[0], _DECADES[-1]))
 
@@ -114,15 +118,22 @@ class _Restricted:
         self.SI, self.II = np.sum(w * S * I) / size, np.sum(w * I * I)
         free = int(np.sum(~self.penalties.any(axis=0)))
         self.freedom = max(1, int(np.sum(w > 0)) - 1 - free)
+        # bordered by what S and I have along the functions, so that one factorisation solves for both, too
+        k = len(self.gram)
+        self.bordered = np.zeros((k + 2, k + 2))
+        self.bordered[:k, :k], self.bordered[k:, :k] = self.gram, self.along.T
+        self.bordered[[k, k + 1], [k, k + 1]] = 2.0, 2 * self.II + 1  # beyond what keeps the whole positive
 
     def __call__(self, stiffness: np.ndarray) -> float:
         penalty = stiffness @ self.penalties
-        full = self.gram + np.diag(penalty)
-        root = np.linalg.cholesky(full + 1e-14 * np.trace(full) * np.eye(len(full)))
-        of_S, of_I = scipy.linalg.solve_triangular(root, self.along, lower=True).T
+        k, matrix = len(penalty), self.bordered.copy()
+        matrix.flat[: k * (k + 3) : k + 3] += penalty
+        matrix.flat[: k * (k + 3) : k + 3] += 1e-14 * np.trace(matrix[:k, :k])
+        root = np.linalg.cholesky(matrix)
+        of_S, of_I = root[k:, :k]
         rest = max(1e-14, 1 - of_S @ of_S)
         scale = max(0.0, (self.SI - of_S @ of_I) / rest)
         left = max(0.0, self.II - of_I @ of_I - 2 * scale * (self.SI - of_S @ of_I) + scale**2 * rest)
         noise = max(1.0, left / self.freedom)
-        determinant = 2 * np.sum(np.log(np.diag(root))) + np.log(rest) - np.sum(np.log(penalty[penalty > 0]))
+        determinant = 2 * np.sum(np.log(np.diag(root)[:k])) + np.log(rest) - np.sum(np.log(penalty[penalty > 0]))
         return float(self.freedom * np.log(noise) + left / noise + determinant)

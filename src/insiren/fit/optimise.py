@@ -11,30 +11,28 @@ import numpy as np
 import scipp as sc
 
 from insiren.data.peaks import is_peaks
-from insiren.data.spectrum import Measured
 from insiren.errors import FitError, InsirenError
 from insiren.fit.answer import answer_at
 from insiren.fit.assignment import Rule
+from insiren.fit.automatic import Open, by_legs, resolve
 from insiren.fit.beside import Beside
-from insiren.fit.choice import choose, merged, within_limits
-from insiren.fit.marquardt import Settings, descend
+from insiren.fit.marquardt import descend
 from insiren.fit.objective import Kind
 from insiren.fit.peak_fit import fit_peaks, refuse_intensities, refuse_options, with_peaks
 from insiren.fit.peaks import JointProblem, joined, peak_set
+from insiren.fit.pose import Posed, Wanted, pose
 from insiren.fit.problem import Problem
 from insiren.fit.result import Fit
-from insiren.fit.search import AGREE, Progress, search
-from insiren.fit.treatment import TEMPLATE, Treatment, measured_sets, treated
+from insiren.fit.reweight import FINELY, settle
+from insiren.fit.search import AGREE, Found, Progress, search
+from insiren.fit.treatment import AUTO, TEMPLATE, Treatment
 from insiren.fit.verdict import judged
-from insiren.fit.weights import Noise, adapted
+from insiren.fit.weights import Noise
 from insiren.forward import Forward
 
 __all__ = ["Pairs", "Progress", "fit"]
 
-_REWEIGHTS = 15  # at most; fits of counts need about four, robust ones twice that
-_STILL = 1e-6  # of the width of the bounds: a smaller change is none in the quoted digits
 _REPLANS = 4  # of the quadrature, where the answer lies far from the start
-FINELY = Settings(steps=60, move=1e-8, gain=1e-9)
 
 Data = Sequence[sc.DataArray] | sc.DataArray
 Pairs = Sequence[tuple[Forward, Data]]
@@ -44,7 +42,7 @@ def fit(
     forward: Forward | Pairs,
     data: Data | None = None,
     objective: Kind | None = None,
-    background: str = "per-energy",
+    background: str = AUTO,
     free: Sequence[str] | None = None,
     fixed: Mapping[str, float] | None = None,
     bounds: Mapping[str, tuple[float, float]] | None = None,
@@ -56,10 +54,11 @@ def fit(
     sigma_max: float | None = None,
     progress: Progress = lambda stage, fraction: None,
     each: Sequence[str] | None = None,
-    weights: str = "data",
+    weights: str = AUTO,
     robust: bool = False,
     template: Data | None = None,
     assignment: Rule = "nearest",
+    legs: bool | None = None,
 ) -> Fit:
     """The parameters of a Forward that describe data sets best, jointly, with errors.
 
@@ -69,7 +68,8 @@ def fit(
         data: one data set or several, spectra and lists of peaks; left out where pairs are given.
         objective: "gaussian" (1/σ² of the data), "poisson" (counts) or "pearson" (the paper's);
             by default Poisson where every data set holds counts, else Gaussian.
-        background: "per-energy" (one free value an energy row and data set), "smooth" (a smooth function of the energy
+        background: "auto" (what the data ask for, see `automatic`), "per-energy" (one free value an energy row and
+            data set), "smooth" (a smooth function of the energy
             for each data set), "constant" (one value a data set), "lowrank" (a smooth function of Q and energy),
             "template:FILE" (a measured one with a factor), "savgol" (the paper's, subtracted
             beforehand), "savgol:FIRST:LAST" (the same from these Q columns of an image, counted from 0) or "none".
@@ -84,11 +84,14 @@ def fit(
         sigma_max: pixels with σ above it are left out; by default as the reader advised.
         progress: told the stage and the fraction of it that is done.
         each: parameters of which every data set has its own, called NAME[1], NAME[2], …; freed unless fixed or tied.
-        weights: "data" for the σ of the data, "model" for those that the model's intensity would have; see `weights`.
+        weights: "auto" (what the data ask for), "data" for the σ of the data, "model" for those that the model's
+            intensity would have; see `weights`.
         robust: whether residuals follow Student's t with 4 degrees of freedom, so that outliers count less; those of
             peaks stay Gaussian.
         template: spectra for a background "template", in place of a file.
         assignment: of observed peaks to modes, "nearest" or "strongest" (see `assigned`).
+        legs: whether each straight leg of a path has a scale and a background of its own; None where the data decide,
+            which they are asked together with the background.
 
     Raises:
         FitError: nothing to fit, or no parameters in the bounds have a spectrum.
@@ -104,18 +107,68 @@ def fit(
         refuse_intensities(each, weights, robust, template is not None)
         return fit_peaks(knows, lists, free, fixed, bounds, ties, starts, seed, assignment, progress)
     if preset == "paper":
-        objective, background = objective or "pearson", "savgol" if background == "per-energy" else background
+        objective, background = objective or "pearson", "savgol" if background in (AUTO, "per-energy") else background
     if template is not None:
         background = background if background.startswith(TEMPLATE) else f"{TEMPLATE}given"
     wish = Treatment(
         objective, background, weights, robust, sigma_floor, sigma_max, None if template is None else _listed(template)
     )
     _check_preset(preset, objective, each, sources, starts)
-    problem, maps, noises, remarks = pose(sources, sets, wish, Wanted(free, fixed, bounds, ties, each))
+    wanted = Wanted(free, fixed, bounds, ties, each)
+    by_themselves = legs is None and background == AUTO and not (lists or each)
+    left = Open(*by_legs(sources, sets, None if by_themselves else bool(legs)), wish)
+    if not by_themselves:
+        sources, sets = left.sources, left.sets
+    posed = pose(sources, sets, wish, wanted)
+    if preset == "paper":
+        return _paper(posed, starts, seed, progress)
+    problem = posed.problem
     if lists:
         problem = joined(problem, tuple(peak_set(one) for one in lists), assignment, knows)
-    if preset == "paper":
-        return _paper(problem, maps, background, starts, seed, remarks, progress)
+    won = _searched(problem, posed, starts, seed, progress)
+    made = resolve(posed, won.problem, won.theta, left, sets, wanted, progress)
+    progress("errors", 0.0)
+    agree = won.found.reaching(won.theta, problem.choice)
+    answer = answer_at(made.problem, made.theta, made.posed.maps, made.posed.wish.background, (starts, agree))
+    if isinstance(made.problem, JointProblem):
+        answer = with_peaks(answer, made.problem)
+    answer = judged(answer, won.found, won.refined.passed, won.refined.cost)
+    progress("errors", 1.0)
+    settings = {
+        "seed": seed, "preset": None, "weights": made.posed.wish.weights, "robust": robust,
+        "each": list(problem.choice.each),
+    }  # fmt: skip
+    remarks = (*made.posed.remarks, *answer.warnings)
+    return dataclasses.replace(answer, warnings=remarks, settings=settings, choices=made.facts)
+
+
+class Refined(NamedTuple):
+    """The best minimum on all pixels.
+
+    Attributes:
+        theta: shape (p,).
+        cost: Σ r² or deviance.
+        problem: prepared near there.
+        passed: others that are unstable at wavevectors which the data do not hold, and their costs.
+    """
+
+    theta: np.ndarray
+    cost: float
+    problem: Problem
+    passed: tuple[tuple[np.ndarray, float], ...]
+
+
+class Won(NamedTuple):
+    """The minimum on all pixels, the problem prepared near it, what the search found, and what came of that."""
+
+    theta: np.ndarray
+    problem: Problem
+    found: Found
+    refined: Refined
+
+
+def _searched(problem: Problem, posed: Posed, starts: int, seed: int, progress: Progress) -> Won:
+    """The minimum on all pixels of the search's weights and background."""
     soon: list[Future[Problem]] = []
     with Beside(
         all(one.parallel for one in problem.sources)
@@ -126,60 +179,8 @@ def fit(
             soon[0].result()
     progress("fit", 0.0)
     won = refined(problem, found.minima, soon[0], progress)
-    theta, problem = settle(won.problem, won.theta, noises, progress)
-    progress("errors", 0.0)
-    answer = answer_at(problem, theta, maps, background, (starts, found.reaching(theta, problem.choice)))
-    if isinstance(problem, JointProblem):
-        answer = with_peaks(answer, problem)
-    answer = judged(answer, found, won.passed, won.cost)
-    progress("errors", 1.0)
-    settings = {
-        "seed": seed, "preset": None, "weights": weights, "robust": robust, "each": list(problem.choice.each)
-    }  # fmt: skip
-    return dataclasses.replace(answer, warnings=(*remarks, *answer.warnings), settings=settings)
-
-
-class Wanted(NamedTuple):
-    """The wishes on parameters, as `fit` takes them."""
-
-    free: Sequence[str] | None = None
-    fixed: Mapping[str, float] | None = None
-    bounds: Mapping[str, tuple[float, float]] | None = None
-    ties: Mapping[str, str] | None = None
-    each: Sequence[str] | None = None
-
-
-class Posed(NamedTuple):
-    """Data sets as a problem, not yet prepared near any parameters.
-
-    Attributes:
-        problem: on all pixels.
-        maps: the data sets.
-        noises: how their variances come about.
-        remarks: for the user.
-    """
-
-    problem: Problem
-    maps: list[Measured]
-    noises: tuple[Noise, ...]
-    remarks: tuple[str, ...]
-
-
-def pose(sources: Sequence[Forward], sets: Sequence[sc.DataArray], wish: Treatment, wanted: Wanted) -> Posed:
-    """The problem that data sets make, each with its Forward.
-
-    Raises:
-        FitError: the wishes contradict each other or the data, or nothing is free.
-        DataError: a data set holds nothing usable.
-    """
-    kind, maps = measured_sets(sets, wish)
-    choice = within_limits(choose(merged(sources), *wanted, [m.name for m in maps]), sources)
-    ready = [one.given(choice.part(n, one).constant) for n, one in enumerate(sources)]
-    kind, maps, targets, noises, remarks = treated(sets, kind, maps, ready, choice, wish)
-    forwards = () if all(one is sources[0] for one in sources) and not choice.each else tuple(ready)
-    prepared = forwards or (ready[0],) * len(maps)
-    problem = Problem(ready[0], prepared, tuple(m.points for m in maps), targets, choice, kind, forwards)
-    return Posed(problem, maps, noises, remarks)
+    theta, problem = settle(won.problem, won.theta, posed.noises, progress)
+    return Won(theta, problem, found, won)
 
 
 def _paired(forward: Forward | Pairs, data: Data | None) -> tuple[list[Forward], list[sc.DataArray]]:
@@ -228,19 +229,12 @@ def _check_preset(
         raise FitError(f"starts = {starts}: at least one is needed.")
 
 
-def _paper(
-    problem: Problem,
-    maps: list[Measured],
-    background: str,
-    starts: int,
-    seed: int,
-    remarks: tuple[str, ...],
-    progress: Progress,
-) -> Fit:
+def _paper(posed: Posed, starts: int, seed: int, progress: Progress) -> Fit:
     """The paper's procedure: the best of several Adam descents, their median beside it."""
     from insiren.fit.descent import BATCH, RATE, STEPS  # brings optax, which other fits need not wait for
     from insiren.fit.descent import descend as descend_like_the_paper
 
+    problem = posed.problem
     middle = np.array([p.value for p in problem.choice.free])
     problem = problem if problem.forward.pointwise else problem.near(middle)
     thetas, values = descend_like_the_paper(problem, starts, seed, progress)
@@ -249,7 +243,7 @@ def _paper(
     problem = problem.near(best)
     width = problem.choice.upper - problem.choice.lower
     agree = int(np.sum(np.all(np.abs(thetas - best) < AGREE * width, axis=1)))
-    answer = answer_at(problem, best, maps, background, (starts, agree))
+    answer = answer_at(problem, best, posed.maps, posed.wish.background, (starts, agree))
     names = problem.choice.names
     settings = {
         "seed": seed,
@@ -262,23 +256,7 @@ def _paper(
         "ends": thetas.tolist(),
         "objectives": values.tolist(),
     }
-    return dataclasses.replace(answer, warnings=remarks, settings=settings)
-
-
-class Refined(NamedTuple):
-    """The best minimum on all pixels.
-
-    Attributes:
-        theta: shape (p,).
-        cost: Σ r² or deviance.
-        problem: prepared near there.
-        passed: others that are unstable at wavevectors which the data do not hold, and their costs.
-    """
-
-    theta: np.ndarray
-    cost: float
-    problem: Problem
-    passed: tuple[tuple[np.ndarray, float], ...]
+    return dataclasses.replace(answer, warnings=posed.remarks, settings=settings)
 
 
 def refine(
@@ -323,25 +301,6 @@ def refined(problem: Problem, minima: np.ndarray, ready: Future[Problem] | None,
             return Refined(theta, cost, here, tuple(passed))
     assert first is not None
     raise first
-
-
-def settle(
-    problem: Problem, theta: np.ndarray, noises: tuple[Noise, ...], progress: Progress
-) -> tuple[np.ndarray, Problem]:
-    """The minimum after weights, stiffness of backgrounds and parameters have been iterated until they agree."""
-    curved = any(t.curve is not None for t in problem.data)
-    if all(t.exposure is not None for t in problem.data):  # the likelihood itself was minimised
-        return theta, adapted(problem, theta, noises)
-    if problem.kind != "poisson" and not curved and not any(noise.adapts for noise in noises):
-        return theta, problem
-    width = problem.choice.upper - problem.choice.lower
-    for n in range(_REWEIGHTS):
-        progress("fit", (n + 1) / (_REWEIGHTS + 1))
-        problem = adapted(problem if problem.covers(theta) else problem.near(theta), theta, noises)
-        last, theta = theta, descend(problem, theta[None], FINELY).thetas[0]
-        if np.all(np.abs(theta - last) < _STILL * width):
-            break
-    return theta, problem
 
 
 def _ready(problem: Problem, theta: np.ndarray) -> Problem:

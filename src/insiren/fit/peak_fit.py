@@ -189,7 +189,7 @@ def refuse_intensities(each: Sequence[str] | None, weights: str, robust: bool, t
     Raises:
         FitError: such an option was given.
     """
-    given = {"each": bool(each), "weights": weights != "data", "robust": robust, "template": template}
+    given = {"each": bool(each), "weights": weights not in ("auto", "data"), "robust": robust, "template": template}
     if useless := [f"--{name}" for name, set_ in given.items() if set_]:
         raise FitError(f"{', '.join(useless)} is about spectra, and there are lists of peaks alone; leave it out.")
 

@@ -67,6 +67,7 @@ class Fit:
         posterior: samples of it, once asked for.
         signal: how much it explains beyond no magnon at all; None of peaks alone and of Pearson's objective.
         search: how many points of the box were looked at, and whether two searches agree.
+        choices: of "legs", "weights" and "background": which was "chosen", whether it was "asked" for, and else why.
     """
 
     parameters: tuple[Parameter, ...]
@@ -94,6 +95,7 @@ class Fit:
     posterior: Posterior | None = None
     signal: Signal | None = None
     search: dict[str, Any] | None = None
+    choices: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
 
     @property
     def total_errors(self) -> dict[str, float | None]:
@@ -244,6 +246,7 @@ class Fit:
             "systematics": None if self.systematics is None else self.systematics.to_dict(),
             "posterior": None if self.posterior is None else self.posterior.to_dict(),
             "settings": self.settings,
+            "choices": self.choices,
             "warnings": self.remarks(),
         }
 

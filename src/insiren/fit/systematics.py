@@ -41,6 +41,7 @@ import scipp as sc
 from insiren.data.peaks import is_peaks
 from insiren.data.spectrum import Measured
 from insiren.errors import FitError, InsirenError
+from insiren.fit.automatic import as_fitted
 from insiren.fit.compare import STRONG
 from insiren.fit.evidence import surprise
 from insiren.fit.objective import nuisance
@@ -137,6 +138,7 @@ def systematics(
     if not fit.maps:
         raise FitError("The choices that are varied are those of spectra, and this fit has lists of peaks alone.")
     sets = [one for one in ([data] if isinstance(data, sc.DataArray) else data) if not is_peaks(one)]
+    sets = as_fitted(sets, [m.measured.name for m in fit.maps])
     if [one.name for one in sets] != [m.measured.name for m in fit.maps]:
         raise FitError(
             f"The fit is of {', '.join(m.measured.name for m in fit.maps)}, the data are "

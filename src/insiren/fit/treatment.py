@@ -20,10 +20,28 @@ from insiren.fit.objective import Kind, Target, target
 from insiren.fit.weights import Noise
 from insiren.forward import POINT, Forward
 
-BACKGROUNDS = ("per-energy", "smooth", "constant", "savgol", "savgol:FIRST:LAST", "none", "template:FILE", "lowrank")
+AUTO = "auto"  # what the data ask for, see `automatic`
+BACKGROUNDS = (
+    AUTO,
+    "per-energy",
+    "smooth",
+    "constant",
+    "savgol",
+    "savgol:FIRST:LAST",
+    "none",
+    "template:FILE",
+    "lowrank",
+)
 TEMPLATE = "template:"
 SAVGOL = "savgol"
-_CLOSED = ("per-energy", "smooth", "constant", "lowrank")  # eliminated, which Pearson's correlation does not allow
+_CLOSED = (
+    AUTO,
+    "per-energy",
+    "smooth",
+    "constant",
+    "lowrank",
+)  # eliminated, which Pearson's correlation does not allow
+_SHARED = 4  # pixels of one energy, below which a background value for each takes more than a quarter of them
 
 
 class Treatment(NamedTuple):
@@ -32,7 +50,7 @@ class Treatment(NamedTuple):
     Attributes:
         objective: None for Poisson where every data set holds counts, else Gaussian.
         background: one of `BACKGROUNDS`.
-        weights: "data" or "model".
+        weights: "data", "model" or "auto".
         robust: whether outliers count less.
         sigma_floor: see `measured`.
         sigma_max: see `measured`.
@@ -46,6 +64,19 @@ class Treatment(NamedTuple):
     sigma_floor: float | None
     sigma_max: float | None
     template: Sequence[sc.DataArray] | None = None
+
+
+def plain(wish: Treatment, maps: Sequence[Measured]) -> Treatment:
+    """The wish with what is quick to search with in place of "auto".
+
+    Where hardly two pixels have an energy in common, one background value for each would take all that they hold.
+    """
+    if wish.weights == AUTO:
+        wish = wish._replace(weights="data")
+    if wish.background != AUTO:
+        return wish
+    shared = [int(m.used.sum()) / max(1, len(np.unique(m.row[m.used]))) for m in maps]
+    return wish._replace(background="per-energy" if min(shared) >= _SHARED else "smooth")
 
 
 class Treated(NamedTuple):
@@ -92,12 +123,21 @@ def treated(
         remarks += tuple(f"{one.name}: {doubt}" for one in sets if (doubt := errors_in_doubt(one)))
     if kind == "poisson" and not any(m.counts is not None and m.counts[m.used].sum() > 0 for m in maps):
         raise FitError("There is not one neutron in the pixels that can be fitted, so that they tell nothing.")
+    targets, noises, quiet = aimed(sets, kind, maps, wish)
+    return Treated(kind, maps, targets, noises, remarks + quiet)
+
+
+def aimed(
+    sets: Sequence[sc.DataArray], kind: Kind, maps: list[Measured], wish: Treatment
+) -> tuple[tuple[Target, ...], tuple[Noise, ...], tuple[str, ...]]:
+    """Data sets as the fit sees them with a background, how their variances come about, and remarks."""
     bases = [_basis(one, wish) for one in maps]
     # every measured pixel serves the estimate of a background, those with large errors too
     curves: list[np.ndarray | None] = [None] * len(maps)
+    remarks: tuple[str, ...] = ()
     if (quiet := quiet_columns(wish.background)) is not None:
         curves = [savgol_background(measured(one, sigma_max=np.inf), quiet) for one in sets]
-        remarks += tuple(_quiet_words(one, quiet) for one in maps)
+        remarks = tuple(_quiet_words(one, quiet) for one in maps)
     targets, noises = [], []
     for one, basis, curve in zip(maps, bases, curves, strict=True):
         made = target(one, wish.background, curve, basis)
@@ -108,7 +148,7 @@ def treated(
                 made = made._replace(exposure=jnp.asarray(np.where(one.used, one.norm, 0.0)))
         targets.append(made)
         noises.append(Noise(one, wish.weights == "model", wish.robust, None if basis is None else basis.sigma))
-    return Treated(kind, maps, tuple(targets), tuple(noises), remarks)
+    return tuple(targets), tuple(noises), remarks
 
 
 def quiet_columns(background: str) -> slice | None:
@@ -158,8 +198,8 @@ def _check(kind: str, wish: Treatment, maps: list[Measured]) -> None:
     savgol = quiet_columns(background) is not None
     if background not in BACKGROUNDS and not background.startswith(TEMPLATE) and not savgol:
         raise FitError(f"There is no background {background!r}; choose one of {', '.join(BACKGROUNDS)}.")
-    if wish.weights not in ("data", "model"):
-        raise FitError(f"There are no weights {wish.weights!r}; choose data or model.")
+    if wish.weights not in (AUTO, "data", "model"):
+        raise FitError(f"There are no weights {wish.weights!r}; choose auto, data or model.")
     if kind == "pearson" and (background in _CLOSED or background.startswith(TEMPLATE)):
         raise FitError("The Pearson objective cannot eliminate a background; use --background savgol or none.")
     if kind == "pearson" and (wish.robust or wish.weights == "model"):

@@ -47,8 +47,15 @@ class Noise(NamedTuple):
         return self.model or self.robust or self.template is not None
 
 
-def adapted(problem: Problem, theta: np.ndarray, noises: tuple[Noise, ...]) -> Problem:
-    """The problem with the weights and the stiffness of backgrounds that the model at θ asks for."""
+def adapted(problem: Problem, theta: np.ndarray, noises: tuple[Noise, ...], anew: bool = True) -> Problem:
+    """The problem with the weights and the stiffness of backgrounds that the model at θ asks for.
+
+    Args:
+        problem: prepared near θ.
+        theta: shape (p,).
+        noises: how variances come about.
+        anew: whether a stiffness is sought everywhere, or near the one that there is.
+    """
     data, spectra, models = [], problem.spectra(theta), []
     for S, t, noise in zip(spectra, problem.data, noises, strict=True):
         found = profile(S, t)
@@ -65,7 +72,7 @@ def adapted(problem: Problem, theta: np.ndarray, noises: tuple[Noise, ...]) -> P
     widen = 1.0
     if any(noise.robust for noise in noises):
         data, widen = _robust(data, models)
-    data = [by_evidence(S, t) for S, t in zip(spectra, data, strict=True)]
+    data = [by_evidence(S, t, anew) for S, t in zip(spectra, data, strict=True)]
     return dataclasses.replace(problem, data=tuple(data), widen=widen)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from insiren.data.spectrum import Measured
 from insiren.fit.marquardt import Settings, descend
-from insiren.fit.optimise import Posed
+from insiren.fit.pose import Posed
 from insiren.fit.problem import Problem
 from insiren.fit.result import Fit
 from insiren.fit.search import AGREE

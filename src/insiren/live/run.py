@@ -22,7 +22,7 @@ from insiren import __version__
 from insiren.data.files import read, sandbox
 from insiren.data.within import mask_text, within, without
 from insiren.errors import FitError, InsirenError
-from insiren.fit.optimise import Posed
+from insiren.fit.pose import Posed
 from insiren.live.box import Box, box_of, candidates, judged, with_plane
 from insiren.live.fold import State, by_key, checked, fold, neutrons
 from insiren.live.history import Answer, answer_of, earlier, moved, tension, thinned

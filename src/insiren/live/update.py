@@ -17,25 +17,24 @@ import scipp as sc
 
 from insiren.errors import FitError, UnstableStructure
 from insiren.fit.answer import answer_at
-from insiren.fit.marquardt import descend
+from insiren.fit.automatic import Open, resolve
+from insiren.fit.expansion import Tangent, expanded, tangent
 from insiren.fit.misfit import misfit
-from insiren.fit.optimise import FINELY, Posed, Wanted, pose, refine, settle
+from insiren.fit.optimise import refine
+from insiren.fit.pose import Posed, Wanted, pose
 from insiren.fit.problem import Problem
 from insiren.fit.result import Fit
+from insiren.fit.reweight import End, descended
 from insiren.fit.search import AGREE, search
 from insiren.fit.systematics import with_structure
 from insiren.fit.treatment import Treatment
-from insiren.fit.weights import adapted
 from insiren.forward import Forward
-from insiren.live.expansion import Expanded, Tangent, expanded, objective_at, tangent
 from insiren.live.fold import grid_of
 from insiren.live.stop import Quality
 
 AGAIN = 2.0  # factor in neutrons after which the box is searched again
-_STEPS = 12  # tangents at most
-_SHORTER = 4  # times that a step is shortened at most
+CHOOSE = 10.0  # factor in neutrons after which the data are asked again for weights and background
 _CLOSE = 0.3  # σ: a step within it leaves an error of some hundredths of σ
-_FAR = 0.1  # of the width of the bounds: no step is longer
 
 Progress = Callable[[str, float], None]
 Likely = Callable[[Posed], Sequence[np.ndarray]]
@@ -71,6 +70,9 @@ class Memory:
         tangent: the last one.
         starts: raw starts of the last search, and how many agree.
         neutrons: at the last search.
+        wish: on data and backgrounds, with what was chosen where the data decide.
+        choices: what was chosen and why, as `Fit.choices` has it.
+        chosen: neutrons when it was.
     """
 
     grids: tuple[str, ...]
@@ -79,6 +81,22 @@ class Memory:
     tangent: Tangent
     starts: tuple[int, int]
     neutrons: float
+    wish: Treatment
+    choices: dict[str, dict[str, Any]]
+    chosen: float
+
+    def kept(self, neutrons: float) -> Kept:
+        """The same choice after a search at so many neutrons."""
+        return Kept(neutrons, self.wish, self.choices, self.chosen)
+
+
+class Kept(NamedTuple):
+    """What a choice is kept by: the last four of `Memory`."""
+
+    neutrons: float
+    wish: Treatment
+    choices: dict[str, dict[str, Any]]
+    chosen: float
 
 
 class Update(NamedTuple):
@@ -91,7 +109,8 @@ class Update(NamedTuple):
 
 def posed(asked: Asked, sets: Sequence[sc.DataArray], memory: Memory | None) -> Posed:
     """The problem of the data sets, prepared as the last one where it is on the same pixels."""
-    made = pose([asked.forward] * len(sets), sets, asked.wish, asked.wanted)
+    wish = asked.wish if memory is None else memory.wish
+    made = pose([asked.forward] * len(sets), sets, wish, asked.wanted)
     if memory is not None and memory.grids == grids(sets) and made.problem.choice == memory.problem.choice:
         return made._replace(problem=dataclasses.replace(made.problem, prepared=memory.problem.prepared))
     return made
@@ -131,7 +150,7 @@ def searched(
 
     def descent(theta: np.ndarray) -> End | None:
         problem = made.problem if again and made.problem.covers(theta) else made.problem.near(theta)
-        return _descended(made, problem, tangent(problem, theta))
+        return descended(problem, tangent(problem, theta), made.noises, _CLOSE)
 
     ends, lost = ends_of(tried, made.problem.choice.upper - made.problem.choice.lower, descent, progress)
     if lost:
@@ -144,7 +163,24 @@ def searched(
     best = min(ends, key=lambda end: misfit(end.at, end.theta, made.maps))
     if found is not None:
         starts = asked.starts, found.reaching(best.theta, made.problem.choice)
-    return _answered(asked, sets, made, best, starts, True, neutrons)
+    if memory is not None and memory.grids == grids(sets) and neutrons < CHOOSE * memory.chosen:
+        return _answered(asked, sets, made, best, starts, memory.kept(neutrons), True)
+    return _chosen(asked, sets, made, best, starts, neutrons, progress)
+
+
+def _chosen(
+    asked: Asked, sets: Sequence[sc.DataArray], made: Posed, best: End, starts: tuple[int, int], neutrons: float,
+    progress: Progress,
+) -> Update:  # fmt: skip
+    """The answer with what is left open chosen by the data."""
+    posed = pose([asked.forward] * len(sets), sets, asked.wish, asked.wanted)
+    left = Open([asked.forward] * len(sets), list(sets), {"chosen": False, "asked": True}, asked.wish)
+    problem = dataclasses.replace(best.problem, data=best.at.data)
+    found = resolve(posed, problem, best.theta, left, sets, asked.wanted, progress)
+    if found.problem is not problem:
+        best = End(found.theta, expanded(found.problem, tangent(found.problem, found.theta)), found.problem)
+    kept = Kept(neutrons, found.posed.wish, found.facts, neutrons)
+    return _answered(asked, sets, made, best, starts, kept, True)
 
 
 def warmed(asked: Asked, sets: Sequence[sc.DataArray], memory: Memory) -> Update | None:
@@ -152,59 +188,10 @@ def warmed(asked: Asked, sets: Sequence[sc.DataArray], memory: Memory) -> Update
     made = posed(asked, sets, memory)
     if memory.grids != grids(sets) or made.problem.choice != memory.problem.choice:
         return None
-    end = _descended(made, made.problem, memory.tangent, memory.theta)
-    return None if end is None else _answered(asked, sets, made, end, memory.starts, False, memory.neutrons)
-
-
-class End(NamedTuple):
-    """Where a descent ended: θ, the problem with tangents near there, and that with its Forwards."""
-
-    theta: np.ndarray
-    at: Expanded
-    problem: Problem
-
-
-def _descended(made: Posed, problem: Problem, at: Tangent, first: np.ndarray | None = None) -> End | None:
-    """The minimum near a tangent, or None where steps do not lead to one.
-
-    Args:
-        made: what is fitted.
-        problem: prepared near there.
-        at: the tangent.
-        first: θ from which the first minimum on the tangents is sought, if it is not that of the tangent.
-    """
-    width = problem.choice.upper - problem.choice.lower
-    for _ in range(_STEPS):
-        here = expanded(problem, at)
-        start = at.theta if first is None else first
-        reached, weighted = _lowest(here, start, made)
-        assert isinstance(weighted, Expanded)
-        step, first = reached - at.theta, None
-        if _within(weighted, step, reached):
-            return End(reached, weighted, problem)
-        before, part = objective_at(weighted, at), _FAR / max(_FAR, float(np.max(np.abs(step / width))))
-        for _ in range(_SHORTER):
-            trial = at.theta + part * step
-            problem = problem if problem.covers(trial) else problem.near(trial)
-            there = tangent(problem, trial)
-            if objective_at(weighted, there) < before:
-                break
-            part /= 4
-        else:
-            return None
-        at = there
-    return None
-
-
-def _lowest(here: Problem, start: np.ndarray, made: Posed) -> tuple[np.ndarray, Problem]:
-    """The minimum of a problem, and the problem with the weights that its model asks for."""
-    if all(t.exposure is not None for t in here.data):  # of counts, the likelihood itself has the minimum
-        reached = descend(here, start[None], FINELY).thetas[0]
-        return reached, adapted(here, reached, made.noises)
-    reached, weighted = settle(here, start, made.noises, lambda stage, part: None)
-    if weighted is here:  # weights that do not follow the model leave nothing to settle
-        reached = descend(here, start[None], FINELY).thetas[0]
-    return reached, weighted
+    end = descended(made.problem, memory.tangent, made.noises, _CLOSE, memory.theta)
+    return (
+        None if end is None else _answered(asked, sets, made, end, memory.starts, memory.kept(memory.neutrons), False)
+    )
 
 
 def ends_of(
@@ -238,21 +225,15 @@ def ends_of(
     return ends, [theta for theta in lost if not beside(theta)]
 
 
-def _within(problem: Expanded, step: np.ndarray, theta: np.ndarray) -> bool:
-    """Whether a step is short in units of the errors."""
-    gram = problem.normal(theta[None]).gram[0]
-    return float(step @ gram @ step) <= _CLOSE**2 * len(step)
-
-
 def _answered(
-    asked: Asked, sets: Sequence[sc.DataArray], made: Posed, end: End, starts: tuple[int, int], anew: bool,
-    neutrons: float,
-) -> Update:  # fmt: skip
-    answer = answer_at(end.at, end.theta, made.maps, asked.wish.background, starts)
-    settings = {"seed": asked.seed, "preset": None, "weights": asked.wish.weights, "robust": asked.wish.robust}
+    asked: Asked, sets: Sequence[sc.DataArray], made: Posed, end: End, starts: tuple[int, int], kept: Kept, anew: bool
+) -> Update:
+    wish = kept.wish
+    answer = answer_at(end.at, end.theta, made.maps, wish.background, starts)
+    settings = {"seed": asked.seed, "preset": None, "weights": wish.weights, "robust": wish.robust}
     settings["each"] = list(end.at.choice.each)
-    answer = with_structure(dataclasses.replace(answer, warnings=made.remarks, settings=settings))
-    return Update(answer, anew, Memory(grids(sets), end.theta, end.problem, end.at.tangent, starts, neutrons))
+    answer = with_structure(dataclasses.replace(answer, warnings=made.remarks, settings=settings, choices=kept.choices))
+    return Update(answer, anew, Memory(grids(sets), end.theta, end.problem, end.at.tangent, starts, *kept))
 
 
 def quality(fit: Fit) -> Quality | None:

@@ -20,6 +20,7 @@ import scipp as sc
 from insiren.data.files.errors import NOTHING, standard
 from insiren.data.files.hints import chosen, otherwise
 from insiren.data.files.text import inside, lines
+from insiren.data.scatter import taken_otherwise
 from insiren.data.spectrum import image
 from insiren.errors import DataError
 
@@ -39,7 +40,7 @@ def is_sqw_folder(path: Path) -> bool:
 
 
 def read_sqw_folder(
-    folder: Path, variant: str = "raw", zeros: str = "missing", errors: str = "sigma"
+    folder: Path, variant: str = "raw", zeros: str = "missing", errors: str | None = None
 ) -> list[sc.DataArray]:
     """Every data set of the folder, in the order of the names.
 
@@ -47,7 +48,8 @@ def read_sqw_folder(
         folder: holds the files.
         variant: "raw", "woBG" (a background removed) or "corr" (gaps filled, too; still masked).
         zeros: what exactly 0 in the raw file is, "missing" or "measured".
-        errors: what the Err files hold, "sigma" or "variance".
+        errors: what the Err files hold, "sigma" or "variance"; by default σ, by their name, unless neighbouring pixels
+            scatter by the square roots.
 
     Raises:
         DataError: a file that belongs to a data set is missing or damaged, or shapes disagree.
@@ -60,7 +62,15 @@ def read_sqw_folder(
     return [_data_set(folder, name, variant, zeros, errors) for name in names]
 
 
-def _data_set(folder: Path, name: str, variant: str, meaning: str, errors: str) -> sc.DataArray:
+def _data_set(folder: Path, name: str, variant: str, meaning: str, errors: str | None) -> sc.DataArray:
+    """One data set, its errors taken by name unless told otherwise or the pixels scatter otherwise."""
+    made = _taken(folder, name, variant, meaning, errors or "sigma")
+    if errors is not None or (found := taken_otherwise(made)) is None or found[0] != "variance":
+        return made
+    return _taken(folder, name, variant, meaning, "variance", f", for {found[1]}")
+
+
+def _taken(folder: Path, name: str, variant: str, meaning: str, errors: str, why: str = "") -> sc.DataArray:
     raw_file = _first(folder, name, [f"Sqw_{name}.csv"])
     sqw_file = _first(folder, name, [f"Sqw_{name}{ending}.csv" for ending in VARIANTS[variant]])
     q_file, err_file = (
@@ -89,7 +99,7 @@ def _data_set(folder: Path, name: str, variant: str, meaning: str, errors: str) 
         assumed=[
             f"intensities from {sqw_file.name}, wavevectors from {q_file.name}, energies from {e_file.name}; "
             f"--hint variant={' or '.join(v for v in VARIANTS if v != variant)} takes other intensities",
-            said,
+            said.replace(";", f"{why};", 1),
             f"exactly 0 in {raw_file.name} means {'not ' if meaning == 'missing' else ''}measured: {int(zeros.sum())} "
             f"pixels of {raw.size}; {otherwise('zeros', meaning)} changes it",
         ],

@@ -63,17 +63,28 @@ class Expanded(Problem):
         s, p = thetas.shape
         found = Normal(np.zeros(s), np.zeros((s, p)), np.zeros((s, p, p)))
         for n in range(s) if active is None else np.flatnonzero(active):
-            parts = _normal(self.kind, self.tangent, jnp.asarray(thetas[n]), self.data)
-            found.cost[n], found.gradient[n], found.gram[n] = (np.asarray(x) for x in parts)
+            for parts in self._normals(jnp.asarray(thetas[n] - self.tangent.theta)):
+                for whole, part in zip(found, parts, strict=True):
+                    whole[n] += np.asarray(part)
         found.cost[~np.isfinite(found.cost)] = np.inf
         return found
 
+    def _normals(self, step: Array) -> list[tuple[Array, Array, Array]]:
+        """The normal equations of each data set, for those of one shape share a function; of all for Pearson's."""
+        S, dS, data = self.tangent.spectra, self.tangent.slopes, self.data
+        if self.kind == "pearson":
+            return [_normal(self.kind, S, dS, step, data)]
+        each = zip(S, dS, data, strict=True)
+        return [_normal(self.kind, (one,), (its,), step, (t,)) for one, its, t in each]
+
 
 @functools.partial(jax.jit, static_argnums=0)
-def _normal(kind: Kind, at: Tangent, theta: Array, data: tuple[Target, ...]) -> tuple[Array, Array, Array]:
+def _normal(
+    kind: Kind, spectra: tuple[Array, ...], slopes: tuple[Array, ...], step: Array, data: tuple[Target, ...]
+) -> tuple[Array, Array, Array]:
     """The objective, Jᵀr and JᵀJ; the residuals stay on the device."""
-    spectra = _along(at.spectra, at.slopes, theta - at.theta)
-    r, J = residual_jacobian(kind, spectra, at.slopes, data)
+    spectra = _along(spectra, slopes, step)
+    r, J = residual_jacobian(kind, spectra, slopes, data)
     return cost(kind, spectra, data), J.T @ r, J.T @ J
 
 
