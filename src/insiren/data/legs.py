@@ -65,7 +65,7 @@ def legs(data: sc.DataArray, tube: float | None, reciprocal: Float[np.ndarray, "
 
 
 def separate_legs(data: sc.DataArray) -> tuple[bool, str]:
-    """Whether a path was put together from a cut for each leg, and half a sentence that says why, with the numbers.
+    """Whether a path was put together from a cut for each leg, and in a sentence why, with the numbers.
 
     A path in one piece has one intensity at a corner, even where it is written twice. A corner that comes twice with
     two intensities was measured twice, as the end of one cut and the start of the next, whose tubes turn there. It
@@ -76,28 +76,25 @@ def separate_legs(data: sc.DataArray) -> tuple[bool, str]:
         data: a data set of any kind; what is no image along a path has no legs.
 
     Returns:
-        Whether `legs` should take it apart, and why or why not: from the name of the data set on, without a full stop.
+        Whether `legs` should take it apart, and why or why not, without name and full stop; "" where it has no corner.
     """
     data = adopt(data)
     if not is_image(data) or place_of(data) != _HKL:
-        return False, f"{data.name} is no image along a path of wavevectors"
+        return False, ""
     data = data.transpose(["Q", "energy_transfer"])
     hkl = np.stack([data.coords[name].values for name in _HKL], axis=1).astype(float)
     corners = [int(which[-1]) for which in _legs(hkl)[:-1]]
     if not corners:
-        return False, f"{data.name} is one straight leg"
+        return False, ""
     twice = np.array([n for n in corners if n > 0 and np.linalg.norm(hkl[n] - hkl[n - 1]) <= _tiny(hkl)], int)
     if not len(twice):
-        return False, f"{data.name} has {len(corners)} corner(s), none of which comes twice, so that it is in one piece"
+        return False, f"none of its {len(corners)} corner(s) comes twice: it is in one piece"
     by, unit = _apart(data, twice)
     different = by > (_COPIED if data.variances is not None else _ROUNDED)
     if not different.any():
-        return (
-            False,
-            f"{data.name} has {len(twice)} corner(s) twice, each with the same intensities: it is in one piece",
-        )
+        return False, f"{len(twice)} of its {len(corners)} corner(s) come twice with the same intensities: one piece"
     return True, (
-        f"{data.name} has {different.sum()} of its {len(corners)} corner(s) twice with two intensities, "
+        f"{different.sum()} of its {len(corners)} corner(s) come twice with two intensities, "
         f"{by[different].min():.2g} to {by[different].max():.2g} {unit} apart: each leg is a cut of its own"
     )
 
