@@ -378,15 +378,11 @@ class _OnGrid(Forward):
     def spectrum(self, params: Parameters, points: Points) -> Float[Array, " d"]:
         over = integral(self.inner.model)
         E, I = in_chunks(lambda nodes: self.inner.views(params, nodes, over), _CHUNK, self.grid.nodes)
+        views, whole = self.inner._together, E.shape
+        E, I = (x.reshape(len(x), -1) for x in (E, I))
         beside = zip(self.grid.beside_nodes(E), self.grid.beside_nodes(I), strict=True)
-        views = self.inner._together
-        flat = lambda x: x.reshape(len(x), -1)  # noqa: E731
-        level, seen = flat(E), flat(I)
-        paired = continued(
-            level, seen, ((flat(e), flat(i)) for e, i in beside), together(self.inner.model, level.shape[1]), views
-        )
-        moments = patch_moments(level, seen, paired, views)
-        E, I, variance = (x.reshape(E.shape) for x in moments)
+        paired = continued(E, I, beside, together(self.inner.model, E.shape[1]), views)
+        E, I, variance = (x.reshape(whole) for x in patch_moments(E, I, paired, views))
         fwhm = with_patch(self.inner.fwhm(params, E), variance)
         rows = jnp.broadcast_to(self.grid.omega, (E.shape[0], self.grid.omega.shape[0]))
         shape = profile(self.inner.model, params, points.bins.omega)

@@ -35,7 +35,9 @@ def unstable_at(
         try:
             np.linalg.cholesky(H + shift)
         except np.linalg.LinAlgError:
-            return hkl[start : start + _CHUNK][np.linalg.eigvalsh(H)[:, 0] < -ZERO * unit]
+            bad = np.linalg.eigvalsh(H)[:, 0] < -ZERO * unit
+            if bad.any():
+                return hkl[start : start + _CHUNK][bad]
     return hkl[:0]
 
 

@@ -62,7 +62,7 @@ def require_stable(model: Model, params: Parameters, hkl: Float[Array, "q 3"] | 
     Args:
         model: the magnet.
         params: every parameter by name.
-        hkl: wavevectors to look at besides the worst of the zone, r.l.u.; of a rotating frame in that frame.
+        hkl: wavevectors to look at besides the worst of the zone, r.l.u. of the crystal.
 
     Raises:
         UnstableStructure: there is a torque on a spin, or H(Q) has a negative eigenvalue; the
@@ -80,13 +80,16 @@ def require_stable(model: Model, params: Parameters, hkl: Float[Array, "q 3"] | 
         )
     if not np.all(np.isfinite(W)) or np.isnan(low):
         raise ModelError(f"H(Q) is not finite{at}: an expression of the model has no value there. Narrow the bounds.")
+    k = spin_waves(model).cell.k
     asked = np.zeros((0, 3)) if hkl is None else np.asarray(hkl, float).reshape(-1, 3)
+    if k is not None:  # what is seen at Q lives at Q − k, Q and Q + k of the rotating frame
+        asked = np.concatenate([asked - k, asked, asked + k])
     bad = unstable_at(model, W, asked, float(unit))
     if low < 0 or len(bad):
         value, Q, vector = softest(model, W, np.concatenate([place[None], bad]))
         raise UnstableStructure(
             f"H(Q) has the eigenvalue {value:.3g} meV at Q = {_row(Q)} r.l.u."
-            f"{' of the rotating frame' if spin_waves(model).cell.k is not None else ''}{at}: the spins are not at an "
+            f"{'' if k is None else ' of the rotating frame'}{at}: the spins are not at an "
             f"energy minimum. {remedy(model, Q, vector)}"
         )
 
