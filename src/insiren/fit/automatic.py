@@ -131,10 +131,11 @@ def resolve(
         wanted: on parameters.
         progress: told the stage and the fraction done.
     """
-    progress("choose", 0.0)
+    parted = len(left.sets) != len(whole)
+    if parted or AUTO in (left.wish.weights, left.wish.background):
+        progress("choose", 0.0)
     weights, of_weights = decided_weights(whole, problem.kind, left.wish)
     wish = left.wish._replace(weights=weights)
-    parted = len(left.sets) != len(whole)
     if parted:
         posed = pose(left.sources, left.sets, wish, wanted)
         problem = posed.problem.near(theta)
