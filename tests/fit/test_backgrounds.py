@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.optimize
-from theory import HKL, OMEGA, THEORY, TRUTH, expected, seen
+from theory import HKL, OMEGA, THEORY, TRUTH, expected, fit, seen
 
 from insiren.data.background import lowrank_basis, smooth_basis, template_basis
 from insiren.data.spectrum import image, measured, point_list
@@ -22,7 +22,6 @@ from insiren.fit.objective import (
     stiffened,
     target,
 )
-from insiren.fit.optimise import fit
 from insiren.fit.problem import Problem
 from insiren.fit.reweight import settle
 from insiren.fit.weights import Noise

@@ -4,12 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
-from theory import PARAMETERS, THEORY, TRUTH, ridge, seen
+from theory import PARAMETERS, THEORY, TRUTH, fit, ridge, seen
 
 import insiren
 from insiren.errors import FitError
 from insiren.fit.choice import choose, merged
-from insiren.fit.optimise import fit
 from insiren.forward import Parameter
 
 

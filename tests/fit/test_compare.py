@@ -3,13 +3,13 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from theory import fit
 
 from insiren.data.spectrum import image
 from insiren.errors import FitError
 from insiren.fit.compare import compare
 from insiren.fit.evidence import freedom_cost, surprise
 from insiren.fit.many import objectives
-from insiren.fit.optimise import fit
 from insiren.forward import Parameter, Points, forward
 from insiren.report import load_fit, save_fit
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
-from theory import HKL, OMEGA, THEORY, TRUTH, expected
+from theory import HKL, OMEGA, THEORY, TRUTH, expected, fit
 
 from insiren.data.counts import count
 from insiren.data.spectrum import image, measured
@@ -13,7 +13,6 @@ from insiren.errors import FitError
 from insiren.fit.choice import choose
 from insiren.fit.counting import counts_of, likeliest, poisson_deviance
 from insiren.fit.objective import cost, profile, residual_jacobian, target
-from insiren.fit.optimise import fit
 from insiren.fit.problem import Problem
 from insiren.fit.rough import rough
 

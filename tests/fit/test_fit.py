@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.optimize
+from theory import fit
 
 import insiren
 from insiren.data.bins import bin_coords
@@ -11,7 +12,6 @@ from insiren.data.counts import count
 from insiren.data.simulated import simulate
 from insiren.data.spectrum import image, left_out, point_list
 from insiren.errors import FitError, UnstableStructure
-from insiren.fit.optimise import fit
 from insiren.forward import Bins, Parameter, Points
 from insiren.instrument.exact import exact
 from insiren.model.spec import load_model

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from theory import fit
 
 from insiren.data.background import smooth_basis
 from insiren.data.counts import count
@@ -13,7 +14,6 @@ from insiren.data.spectrum import measured
 from insiren.errors import FitError
 from insiren.fit.choice import choose
 from insiren.fit.objective import target
-from insiren.fit.optimise import fit
 from insiren.fit.peaks import joined, peak_set
 from insiren.fit.posterior import posterior
 from insiren.fit.problem import Problem

@@ -6,10 +6,10 @@ a path and one background value an energy, both eliminated.
 
 import numpy as np
 import pytest
+from theory import fit
 
 from insiren.data.files import read
 from insiren.data.legs import legs
-from insiren.fit.optimise import fit
 from insiren.instrument.exact import exact
 from insiren.model.spec import load_model
 

@@ -3,12 +3,12 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from theory import fit
 
 from insiren.data.spectrum import image
 from insiren.errors import FitError
 from insiren.fit.landscape import JOINT, around, landscape
 from insiren.fit.many import objectives
-from insiren.fit.optimise import fit
 from insiren.forward import Parameter, Points, forward
 
 HKL = np.stack([np.linspace(0, 1, 24), np.zeros(24), np.zeros(24)], axis=1)

@@ -3,13 +3,13 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from theory import fit
 
 from insiren.data.counts import count
 from insiren.data.simulated import simulate
 from insiren.data.spectrum import image
 from insiren.errors import FitError
 from insiren.fit.likelihood_profile import Profiled, profile_likelihood
-from insiren.fit.optimise import fit
 from insiren.forward import Parameter, Points, forward
 
 HKL = np.stack([np.linspace(0, 1, 24), np.zeros(24), np.zeros(24)], axis=1)

@@ -3,10 +3,10 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from theory import fit
 
 from insiren.data.simulated import simulate
 from insiren.errors import FitError
-from insiren.fit.optimise import fit
 from insiren.forward import Forward, Parameter, Points
 
 POINTS = Points.table(np.array([[0.1, 0, 0], [0.3, 0, 0]]), np.linspace(1, 20, 40))

@@ -8,11 +8,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+from theory import fit
 
 from insiren.data.files import read
 from insiren.data.within import within
 from insiren.fit.marquardt import descend
-from insiren.fit.optimise import fit
 from insiren.fit.reweight import FINELY
 from insiren.instrument.exact import exact
 from insiren.model.spec import load_model

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import scipy.optimize
+from theory import fit
 
 from insiren.data.counts import count
 from insiren.data.files import read
@@ -12,7 +13,6 @@ from insiren.data.peaks import peak_list
 from insiren.data.simulated import simulate
 from insiren.errors import FitError
 from insiren.fit.assignment import assigned
-from insiren.fit.optimise import fit
 from insiren.fit.peak_fit import PeakFit, fit_peaks
 from insiren.fit.peaks import peak_problem, peak_set
 from insiren.fit.problem import choose

@@ -3,10 +3,10 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from theory import fit
 
 from insiren.data.counts import count
 from insiren.data.simulated import simulate
-from insiren.fit.optimise import fit
 from insiren.forward import Forward, Parameter, Points, forward
 
 HKL = np.stack([np.linspace(0, 1, 24), np.zeros(24), np.zeros(24)], axis=1)

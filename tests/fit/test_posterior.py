@@ -6,12 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
+from theory import fit
 
 from insiren.data.counts import count
 from insiren.data.simulated import simulate
 from insiren.data.spectrum import image
 from insiren.errors import FitError
-from insiren.fit.optimise import fit
 from insiren.fit.posterior import log_density, posterior, smoothed
 from insiren.forward import Parameter, Points, forward
 

@@ -6,11 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipp as sc
+from theory import fit
 
 from insiren.data.counts import count
 from insiren.data.simulated import simulate
 from insiren.errors import FitError
-from insiren.fit.optimise import fit
 from insiren.fit.sandwich import blocks, curvature, jackknife, scatter
 from insiren.fit.systematics import STRUCTURE, systematics
 from insiren.forward import Parameter, Points, forward

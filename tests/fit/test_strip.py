@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from theory import fit
 
 from insiren.data.legs import legs
 from insiren.data.spectrum import image, measured
-from insiren.fit.optimise import fit
 from insiren.instrument.exact import exact
 from insiren.model.crystal import lattice
 from insiren.model.spec import load_model

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipp as sc
+from theory import fit
 
 from insiren.data.counts import count
 from insiren.data.legs import LEG_OF
@@ -11,7 +12,6 @@ from insiren.data.spectrum import image
 from insiren.errors import FitError
 from insiren.fit.compare import STRONG
 from insiren.fit.evidence import surprise
-from insiren.fit.optimise import fit
 from insiren.fit.systematics import STRUCTURE, systematics
 from insiren.forward import Parameter, Points, forward
 

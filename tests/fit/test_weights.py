@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from theory import HKL, OMEGA, THEORY, TRUTH, expected, seen
+from theory import HKL, OMEGA, THEORY, TRUTH, expected, fit, seen
 
 from insiren.data.counts import count
 from insiren.data.spectrum import image, measured
@@ -11,7 +11,6 @@ from insiren.fit.answer import answer_at
 from insiren.fit.choice import choose
 from insiren.fit.marquardt import Settings, descend
 from insiren.fit.objective import target
-from insiren.fit.optimise import fit
 from insiren.fit.problem import Problem
 from insiren.fit.reweight import settle
 from insiren.fit.weights import Noise, model_variance

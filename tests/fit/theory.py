@@ -5,6 +5,7 @@ import numpy as np
 
 import insiren
 from insiren.data.spectrum import image
+from insiren.fit import optimise
 from insiren.forward import Parameter
 
 OMEGA = np.linspace(1.0, 20.0, 30)
@@ -23,6 +24,11 @@ def ridge(params, points):
 
 
 THEORY = insiren.forward(ridge, PARAMETERS)
+
+
+def fit(forward, data=None, objective=None, background="per-energy", *more, weights="data", legs=False, **options):
+    """A fit without the choices that it makes by itself, which have tests of their own."""
+    return optimise.fit(forward, data, objective, background, *more, weights=weights, legs=legs, **options)
 
 
 def expected(width: float = 1.0) -> np.ndarray:

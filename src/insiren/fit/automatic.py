@@ -131,10 +131,11 @@ def resolve(
         wanted: on parameters.
         progress: told the stage and the fraction done.
     """
-    progress("choose", 0.0)
+    parted = len(left.sets) != len(whole)
+    if parted or AUTO in (left.wish.weights, left.wish.background):
+        progress("choose", 0.0)
     weights, of_weights = decided_weights(whole, problem.kind, left.wish)
     wish = left.wish._replace(weights=weights)
-    parted = len(left.sets) != len(whole)
     if parted:
         posed = pose(left.sources, left.sets, wish, wanted)
         problem = posed.problem.near(theta)
@@ -233,6 +234,8 @@ def _allowed(name: str, first: str) -> bool:
 
 def _too_much(maps: Sequence[Measured]) -> str | None:
     """Why a background that varies along Q is not tried, or None."""
+    if any(m.points.Q_abs is None and m.shape is None for m in maps):
+        return "a list of points has no order along Q"
     if min(len(m.points.hkl) if m.points.Q_abs is None else len(m.points.Q_abs) for m in maps) < _COLUMNS:
         return f"a data set has fewer than {_COLUMNS} wavevectors along which it could vary"
     numbers = sum(len(m.points) for m in maps) * 121

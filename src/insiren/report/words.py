@@ -122,7 +122,12 @@ def assumptions(fit: Fit, facts: Mapping[str, Any]) -> list[tuple[str, list[str]
         ("Energy resolution", [said.get("resolution")]),
         ("Q broadening", _each(said.get("quadrature") or {})),
         ("Objective", [_OBJECTIVES.get(fit.objective, fit.objective), _noise(fit)]),
-        ("Background", [_BACKGROUNDS.get(fit.background.partition(":")[0], fit.background)]),
+        ("Weights", [_chosen(fit, "weights")]),
+        (
+            "Background",
+            [_BACKGROUNDS.get(fit.background.partition(":")[0], fit.background), _chosen(fit, "background")],
+        ),
+        ("Legs", [_chosen(fit, "legs")]),
         (
             "Scale",
             [f"{m.measured.name}: {float(m.profile.scale):.5g} (data unit per unit of S(Q, ω))" for m in fit.maps],
@@ -137,6 +142,16 @@ def _noise(fit: Fit) -> str | None:
     if fit.objective == "pearson" or fit.noise <= 1:
         return None
     return f"Covariance multiplied by {fit.noise:.3g}, the χ² per degree of freedom: the misfit exceeds the quoted σ"
+
+
+def _chosen(fit: Fit, what: str) -> str | None:
+    """What the data chose where the user left it open, and why."""
+    entry = fit.choices.get(what, {})
+    if not entry or entry["asked"] or not entry["chosen"]:
+        return None
+    why = "; ".join(entry["why"].values()) if isinstance(entry["why"], dict) else entry["why"]
+    chosen = "each leg of a path for itself" if what == "legs" else entry["chosen"]
+    return f"Chosen by the data: {chosen}, for {why}"
 
 
 def _pixels(measured: Any) -> str:
