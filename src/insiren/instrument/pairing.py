@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from insiren.model.domains import domains
 from insiren.model.spec import Model
-from insiren.simulate.lswt import line_runs
+from insiren.simulate.lswt import branches, line_runs, spin_waves
 
 _WEIGHTS = 0.1  # how much a jump of the weight counts beside a kink of the energy, both squared and relative
 _SURE = 0.5  # a swap has to leave less than so much of the jumps and kinks: what does not cross stays as it is
