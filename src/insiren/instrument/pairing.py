@@ -24,9 +24,14 @@ Modes = tuple[Array, Array]  # energies and weights
 def together(model: Model, lines: int) -> Bool[np.ndarray, " l"] | None:
     """Which of so many lines at a node, as `magnons` orders them, come from one diagonalisation with the one after.
 
-    Only these are in order of energy and may swap where bands cross; None where there are none.
+    Only these are in order of energy and may swap where bands cross; None where there are none. Domains follow one
+    another, each with the diagonalisations of its own Hamiltonian and branch by branch.
     """
-    one = np.concatenate([np.arange(n) < n - 1 for n in line_runs(model)])
+    found = []
+    for domain in domains(model):
+        runs = np.concatenate([np.arange(n) < n - 1 for n in line_runs(domain.model)])
+        found.append(np.tile(runs, len(branches(spin_waves(domain.model).cell)[0])))
+    one = np.concatenate(found)
     return np.tile(one, lines // len(one)) if one.any() else None
 
 
