@@ -71,7 +71,7 @@ def test_warm_updates_agree_with_a_fit_from_scratch(place):
         assert looked(run) and run.update()
     told = [fit_of(place, n)["live"]["searched"] for n in range(1, 7)]
     assert told[0] and not all(told)
-    fresh = ins.fit(RIDGE, run.state.sets)
+    fresh = ins.fit(RIDGE, run.state.sets, background="per-energy", weights="data")
     warm = fit_of(place, 6)["parameters"]["J"]
     assert warm["value"] == pytest.approx(fresh.values["J"], abs=0.02 * fresh.errors["J"])
     assert warm["error"] == pytest.approx(fresh.errors["J"], rel=0.05)
