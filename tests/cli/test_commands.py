@@ -1,16 +1,21 @@
 """Commands that succeed: what they print, what they write, and how fast they answer."""
 
+import errno
+import importlib
 import json
 import os
 import re
 import resource
 import subprocess
 import sys
+import time
 import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from insiren.cli import session
 from insiren.data.files import read
 from insiren.data.spectrum import image, is_image
 from insiren.forward import Points
@@ -282,3 +287,34 @@ def test_a_template_is_cut_as_the_data_are(insiren, tmp_path):
     for name, true in (("J", 29.0), ("Jp", 1.67)):
         entry = content["parameters"][name]
         assert entry["value"] == pytest.approx(true, abs=4 * entry["error"])
+
+
+def test_an_answer_survives_a_full_disk(insiren, measurement, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(importlib.import_module("insiren.report"), "report", full)
+    said = insiren(
+        "fit", "la2nio4", measurement, "--fix", "q_fwhm=0", "--starts", 1, "--background", "per-energy", "--out", "out"
+    )
+    assert said.code == 2 and "J " in said.out and "Traceback" not in said.err
+    assert "No space left on device" in said.err and "name a folder on another disk by --out" in said.err
+    assert load_fit("out/fit.json").values["J"] > 0 and not Path("out/report.html").exists()
+
+
+def test_in_a_pipe_a_line_says_from_time_to_time_what_is_being_done(capsys, monkeypatch):
+    monkeypatch.setattr(session, "_TOLD_EVERY", 0.05)
+    with session.Timer() as timer:
+        timer("search", 0.25)
+        time.sleep(0.3)
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
+    assert 1 < len(lines) < 8 and all(line.startswith("searching the box, 25% of it; ") for line in lines)
+
+
+def test_a_lack_of_memory_is_said_in_plain_words(insiren, measurement, monkeypatch):
+    def lacking(*_, **__):
+        raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 99 bytes.")
+
+    monkeypatch.setattr(importlib.import_module("insiren.fit.optimise"), "fit", lacking)
+    said = insiren("fit", "la2nio4", measurement, "--out", "out")
+    assert said.code == 2 and "not enough memory" in said.err and "RESOURCE" not in said.err
