@@ -34,7 +34,7 @@ def test_a_single_k_keeps_the_crystal_cell_and_turns_the_frame():
     np.testing.assert_array_equal(cell.axis, [0, 0, 1])
 
 
-def stripes(directions: list[list[float]], Jb: float) -> Model:
+def stripes(directions: list[list[int]], Jb: float) -> Model:
     """Alternating along a; with Jb < 0 parallel along b."""
     bonds = [{"i": 0, "j": 0, "offset": d, "exchange": J} for d, J in (([1, 0, 0], 1.0), ([0, 1, 0], Jb))]
     return Model.from_dict(systems.square(bond=bonds, structure={"supercell": [2, 2, 1], "directions": directions}))
