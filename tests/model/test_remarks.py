@@ -220,3 +220,17 @@ def test_an_expression_without_a_value_elsewhere_hinders_no_remark(expression: s
     content["bond"][0]["exchange"] = expression
     remarks(Model.from_dict(content), {"J": -2.0})
     remarks(Model.from_dict(content))
+
+
+def test_a_powder_in_a_field_is_told_that_its_grains_see_it_alike():
+    square = {
+        "crystal": {"a": 4.0, "b": 4.0, "c": 12.0},
+        "site": [{"position": [0, 0, 0], "spin": 1.0}],
+        "bond": [{"i": 0, "j": 0, "offset": offset, "exchange": -1.0} for offset in ([1, 0, 0], [0, 1, 0])],
+        "structure": {"directions": [[0, 0, 1]]},
+        "scattering": {"powder": True},
+        "field": {"B": [0, 0, 5.0]},
+    }
+    (said,) = all_remarks(Model.from_dict(square))
+    assert said.startswith("Every grain of this powder sees the field along the same direction")
+    assert all_remarks(Model.from_dict(square | {"field": {"B": [0, 0, 0]}})) == ()

@@ -27,7 +27,19 @@ def all_remarks(model: Model, params: Parameters | None = None) -> tuple[str, ..
     """
     given = params or {}
     values = tuple((p.name, float(np.asarray(given.get(p.name, p.value)))) for p in model.all_parameters)
-    return (*remarks(model, dict(values)), *_hot(model, values))
+    return (*remarks(model, dict(values)), *_hot(model, values), *_powder_in_a_field(model, dict(values)))
+
+
+def _powder_in_a_field(model: Model, values: dict[str, float]) -> tuple[str, ...]:
+    """That every grain of a powder has the field along one direction of the crystal here."""
+    if not model.scattering.powder or model.field is None:
+        return ()
+    if not any(evaluate(x, model.converted(values, "field")) for x in model.field.B):
+        return ()
+    return (
+        "Every grain of this powder sees the field along the same direction of its crystal, where in a laboratory each "
+        "sees it along another: take [field] out, or describe a sample that is one crystal.",
+    )
 
 
 @functools.lru_cache(maxsize=64)

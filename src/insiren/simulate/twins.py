@@ -43,7 +43,9 @@ def _in_domain(magnet: Model, params: Parameters, error: ModelError) -> str:
     if magnet.name in str(error):
         return str(error)
     given = magnet.field.B if magnet.field else ()
-    B = ", ".join(f"{round(float(np.asarray(evaluate(x, params))), 6) + 0.0:g}" for x in given)
+    B = ", ".join(
+        f"{round(float(np.asarray(evaluate(x, magnet.converted(params, 'field')))), 6) + 0.0:g}" for x in given
+    )
     text = f"In {magnet.name} the field, which stays in the laboratory, is ({B}) T along the crystal's axes: {error}"
     if isinstance(error, UnstableStructure) and magnet.structure.directions != MINIMISE:
         text += (
