@@ -102,8 +102,8 @@ def decided_weights(sets: Sequence[sc.DataArray], kind: str, wish: Treatment) ->
     """The weights of a fit, and why."""
     if wish.weights != AUTO:
         return wish.weights, {"chosen": wish.weights, "asked": True}
-    if kind != "gaussian":
-        return "data", {"chosen": "data", "asked": False, "why": "the likelihood of counts needs no σ"}
+    if kind != "gaussian":  # neither the likelihood of counts nor Pearson's objective has a σ to choose
+        return "data", {"chosen": "data", "asked": True}
     found = [x for one in sets if (x := follow_counts(one)) is not None]
     if not found:
         why = "too few neighbouring pixels tell whether σ follow each pixel's own counts"

@@ -125,6 +125,7 @@ def fit(
     problem = posed.problem
     if lists:
         problem = joined(problem, tuple(peak_set(one) for one in lists), assignment, knows)
+        left = left._replace(wish=posed.wish)  # modes have no tangents on which backgrounds could be compared
     won = _searched(problem, posed, starts, seed, progress)
     made = resolve(posed, won.problem, won.theta, left, sets, wanted, progress)
     progress("errors", 0.0)
