@@ -9,6 +9,9 @@ import scipp as sc
 from insiren.data import fetch as fetching
 from insiren.data.files import write
 from insiren.data.spectrum import image, measured
+from insiren.forward import Points
+from insiren.instrument.exact import exact
+from insiren.model.spec import load_model
 
 ROWS = "".join(f"{x} {e} {10 * x + e} 0.5\n" for x in (0.0, 0.1, 0.2) for e in (1.0, 2.0))
 
@@ -228,7 +231,11 @@ def test_a_simulation_is_written_by_its_suffix(insiren, tmp_path):
 
 def test_a_fit_takes_hints(insiren, tmp_path):
     """Straight columns along (h, 1 − h, 0): the fit gets as far as the data, which hold one energy only."""
-    (tmp_path / "map.dat").write_text("".join(f"{x} 60 {1 + x} 0.1\n" for x in (0.0, 0.01, 0.02, 0.03, 0.04)))
+    along = np.array([0.0, 0.01, 0.02, 0.03, 0.04])
+    hkl = np.array([0.6, 0.4, 0]) + along[:, None] * [1, -1, 0]
+    S = exact(load_model("la2nio4"))({"J": 29.0, "Jp": 1.6, "q_fwhm": 0.0}, Points(hkl, np.full(5, 60.0)))
+    S = np.asarray(S) / np.max(S)
+    (tmp_path / "map.dat").write_text("".join(f"{x} 60 {y} 0.01\n" for x, y in zip(along, S, strict=True)))
     words = ("fit", "la2nio4", "map.dat", "--fix", "q_fwhm=0", "--fix", "Jp=1.6", "--background", "none", "--starts", 1)
     said = insiren(*words, "--q-direction", "1,-1,0", "--q-origin", "0.6,0.4,0", "--out", "out", "--json", "-")
     assert said.code == 0, said.err

@@ -24,7 +24,8 @@ def refused(insiren, tmp_path):
         said = insiren(*words)
         assert said.code == 2, (said.code, said.err)
         assert said.out == ""
-        lines = [line for line in said.err.splitlines() if line.strip()]
+        told = "s since the start"  # what is being done, on a machine that is busy
+        lines = [line for line in said.err.splitlines() if line.strip() and not line.endswith(told)]
         assert lines and lines[0].startswith("insiren: ") and "Traceback" not in said.err
         assert len([line for line in lines if line.startswith("insiren: ")]) == 1
         assert len(said.err) < 1500

@@ -11,8 +11,8 @@ import scipy.optimize
 from insiren.data.counts import count
 from insiren.data.spectrum import image, measured
 from insiren.errors import FitError
+from insiren.fit.misfit import deviance
 from insiren.fit.objective import (
-    deviance,
     least_squares_residual,
     pearson_residual,
     poisson_weights,

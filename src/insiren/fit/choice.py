@@ -29,8 +29,14 @@ class Names(NamedTuple):
         known: dict[str, Any] = dict(constant)
         known |= {name: theta[n] for n, name in enumerate(self.free)}  # type: ignore[index]  # an array
         for name, expression in self.ties:
-            known[name] = evaluate(expression, known)
+            known[name] = _evaluated(expression, known)
         return {name: on_device(known[name], float) for name in self.wanted}
+
+
+def _evaluated(expression: str, known: Mapping[str, Any]) -> Any:
+    """The value of a tie; one that is not finite is refused by whoever asks for it."""
+    with np.errstate(all="ignore"):
+        return evaluate(expression, known)
 
 
 class Part(NamedTuple):
@@ -86,7 +92,7 @@ class Choice:
         for name, expression in self.ties:
             number = name.partition("[")[2]
             here = {one: known[f"{one}[{number}"] for one in self.each if f"{one}[{number}" in known} if number else {}
-            known[name] = evaluate(expression, known | here)
+            known[name] = _evaluated(expression, known | here)
         return {name: on_device(value, float) for name, value in known.items()}
 
     def part(self, which: int, forward: Forward) -> Part:

@@ -33,7 +33,11 @@ def judged(answer: Answer, found: Found, passed: Sequence[tuple[np.ndarray, floa
         FitError: the answer is no better than no magnon at all, or chance alone finds as good a one, or the box is too
             wide to be searched.
     """
-    facts = {"points": found.points, "agree": found.same, "expected": found.expected}
+    facts = {
+        "points": found.points,
+        "agree": found.same,
+        "expected": found.expected if np.isfinite(found.expected) else None,
+    }
     answer = dataclasses.replace(answer, search=facts)
     remarks = [*_passed(answer, passed, best), *_apart(answer, found), *_missed(answer, found)]
     if answer.signal is not None:

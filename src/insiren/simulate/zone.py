@@ -17,9 +17,10 @@ from insiren.simulate.chunks import in_chunks
 from insiren.simulate.lswt import blocks, closed_form, hamiltonian, spin_waves, weights
 
 ZERO = 1e-9  # relative to the largest diagonal element: eigenvalues above minus this are zero; rounding stays below
-# The same between the points of the grid: near its own k, a spiral whose k is off by 5e-4 r.l.u. has an eigenvalue
-# of about −(2π 5e-4)² of its couplings, and a k of three digits is what a diffraction experiment gives.
-NEARLY = 1e-5
+# The same between the points of the grid, where a torque that is just allowed leaves as much; and near the k of a
+# spiral. If that k is off by δ r.l.u. the eigenvalue there is about −(2π δ)² of the couplings, and a diffraction
+# experiment gives two or three digits.
+NEARLY, NEARLY_TURNING = 1e-5, 1e-3
 _STEPS = {0: 1, 1: 120, 2: 24, 3: 12}  # along each of so many axes: halves, thirds, quarters, sixths
 _WAVE = 4  # steps, at least, of the shortest wave that a bond puts into H(Q)
 _LARGE = 16  # rows of H beyond which three axes have no more than the fractions themselves
@@ -89,7 +90,8 @@ def worst(model: Model, params: Parameters) -> tuple[Float[Array, ""], Float[Arr
     unit = largest_level(W)
     chunk = max(1, _CHUNK_ELEMENTS // W.shape[-1] ** 2)
     on_grid = in_chunks(lambda hkl: margin(model, W, hkl, ZERO * unit), chunk, jnp.asarray(found.points))
-    low, Q = _descended(model, W, jnp.asarray(found.points)[_lowest(found, on_grid, unit)], NEARLY * unit)
+    nearly = NEARLY if spin_waves(model).cell.k is None else NEARLY_TURNING
+    low, Q = _descended(model, W, jnp.asarray(found.points)[_lowest(found, on_grid, unit)], nearly * unit)
     at, of = jnp.argmin(on_grid), jnp.argmin(low)
     better = jnp.isnan(on_grid[at]) | ((on_grid[at] < 0) & (on_grid[at] <= low[of]))
     return jnp.where(better, on_grid[at], low[of]), jnp.where(better, jnp.asarray(found.points)[at], Q[of])
