@@ -101,7 +101,7 @@ def test_an_unusable_variance_under_a_mask_does_no_harm():
 
 def test_zero_sigma_needs_a_floor():
     sigma = np.zeros((3, 2))
-    with pytest.raises(DataError, match="sigma_floor"):
+    with pytest.raises(DataError, match="--sigma-floor"):
         measured(spectrum(sigma))
     assert np.all(measured(spectrum(sigma), sigma_floor=0.1).sigma[[0, 1, 3, 4, 5]] == 0.1)
 

@@ -73,7 +73,8 @@ def bent_path(second: float, seed: int = 6) -> sc.DataArray:
 
 def test_a_corner_that_comes_twice_parts_a_path_into_legs():
     path = bent_path(3.0)
-    assert separate_legs(path) == (True, "1 of 1 corners come twice with two intensities")
+    apart, why = separate_legs(path)
+    assert apart and "1 of its 1 corner(s) come twice with two intensities" in why
     assert not separate_legs(path["Q", :24].copy())[0]
     once = sc.concat([path["Q", :24], path["Q", 25:]], "Q")
     once.name = "once"

@@ -5,7 +5,7 @@ import dataclasses
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from theory import HKL, OMEGA, PARAMETERS, THEORY, TRUTH, ridge, seen
+from theory import HKL, OMEGA, PARAMETERS, THEORY, TRUTH, fit, ridge, seen
 
 import insiren
 from insiren.data.spectrum import image, measured
@@ -13,7 +13,6 @@ from insiren.errors import FitError, UnstableStructure
 from insiren.fit.choice import choose
 from insiren.fit.draws import boxes, drawn
 from insiren.fit.objective import target
-from insiren.fit.optimise import fit
 from insiren.fit.problem import Problem
 from insiren.fit.search import Found
 from insiren.fit.signal import significance, without_magnons

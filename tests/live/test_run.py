@@ -349,7 +349,7 @@ def grown(place, updates, warm_up):
 
 
 def test_memory_is_flat_over_updates(place):
-    assert grown(place, 20, 6) < ONCE + 20 * LINE
+    assert grown(place, 12, 5) < ONCE + 12 * LINE
 
 
 def test_what_a_mask_covers_is_not_counted(place):

@@ -10,6 +10,8 @@ import pytest
 from insiren.data.simulated import simulate
 from insiren.errors import ModelError, OutsideDomain, UnstableStructure
 from insiren.fit.optimise import fit
+from insiren.fit.pose import Wanted, pose
+from insiren.fit.treatment import Treatment
 from insiren.forward import Points
 from insiren.surrogate.domain import find_domain
 
@@ -117,5 +119,7 @@ def test_a_fit_does_not_leave_the_box(surrogate, simulator):
     sharp.variances = np.full(sharp.shape, 0.01 * float(sharp.values.max()) ** 2)
     with pytest.raises(OutsideDomain, match="q_fwhm = 0 lies outside"):
         fit(surrogate, sharp, fixed={"q_fwhm": 0.0}, starts=1)
-    answer = fit(surrogate, sharp, bounds={"J": (15.0, 100.0)}, starts=1)
-    assert 20.0 <= answer.values["J"] <= 75.0
+    wish = Treatment("gaussian", "per-energy", "data", False, None, None)
+    choice = pose([surrogate], [sharp], wish, Wanted(bounds={"J": (15.0, 100.0)})).problem.choice
+    J = choice.names.index("J")
+    assert choice.lower[J] == 20.0 and choice.upper[J] == 75.0

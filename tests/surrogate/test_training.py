@@ -89,6 +89,7 @@ def test_a_part_of_the_pool_is_renewed_at_each_stride(trained):
     assert sorted(changed) == [False, True]
 
 
+@pytest.mark.slow
 def test_where_lines_are_sought_most_labels_have_one_and_the_box_is_still_filled(learner, labels, simulator):
     def share_with_lines(x):
         inputs = np.unique(
