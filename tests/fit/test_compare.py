@@ -49,6 +49,7 @@ def two():
     return fit(THEORY, one, starts=1), fit(THEORY, one, free=["C"], starts=1)
 
 
+@pytest.mark.slow
 def test_the_evidence_is_the_integral_of_the_likelihood_over_the_box(two):
     noise = min(f.noise for f in two)
     found = [row["delta_log_evidence"] for row in compare(two)]
