@@ -99,5 +99,8 @@ def pytest_terminal_summary(terminalreporter, exitstatus, config) -> None:
     terminalreporter.section("slowest tests: seconds, share of compiling")
     for (wall, compiling, _), name in reversed(rows[-SHOWN:]):
         terminalreporter.line(f"{wall:7.1f} {compiling / max(wall, 1e-9):4.0%}  {name}")
+    near = sorted(((times["call"][2], name) for times, name in phases if times["call"][2] > MOST / 2), reverse=True)
+    for own, name in near[:SHOWN]:
+        terminalreporter.line(f"{own:7.1f} s of the processor without compiling  {name}")
     wall, compiling = (sum(seconds[n] for seconds, _ in rows) for n in range(2))
     terminalreporter.line(f"{wall:7.1f} {compiling / max(wall, 1e-9):4.0%}  all {len(rows)} together")
