@@ -216,11 +216,14 @@ def _open_backgrounds(posed: Posed, wish: Treatment) -> tuple[list[str], dict[st
     """The backgrounds that are compared, that of the search first, and why others are not."""
     if wish.background != AUTO:
         return [wish.background], {}
+    first = posed.wish.background
+    if posed.problem.kind == "poisson":
+        # a penalised background may fall to zero and below, where the weights of its counts know no bound
+        return [first], {name: "of counts, one that cannot be negative is taken" for name in _TRIED if name != first}
     skipped = {}
     for name in _TRIED:
         if name == "lowrank" and (why := _too_much(posed.maps)):
             skipped[name] = why
-    first = posed.wish.background
     return [
         first,
         *(name for name in _TRIED if name != first and name not in skipped and _allowed(name, first)),
