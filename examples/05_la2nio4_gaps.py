@@ -40,7 +40,8 @@ for one in paths:
 
 # %% [markdown]
 # Each model is fitted to both paths jointly, then to each alone: two pieces of data that see different parts of the
-# band. A model that is right gives them one answer. The scale of each path and a background value for every energy are
+# band. A model that is right gives them one answer. The choices are named, so that all fits have the same: the scale of
+# each path and a background value for every energy are
 # free; J, J' and the broadening in Q are what is asked for.
 
 # %%
@@ -48,7 +49,7 @@ choices = {"both paths": paths, "path 1 alone": paths[:1], "path 2 alone": paths
 fits = {}
 for name, model in models.items():
     for words, data in choices.items():
-        fit = fits[name, words] = ins.fit(ins.exact(model), data)
+        fit = fits[name, words] = ins.fit(ins.exact(model), data, weights="data", background="per-energy")
         answers = "   ".join(f"{one} = {fit.values[one]:7.3f} ± {fit.errors[one]:.3f}" for one in ("J", "Jp", "q_fwhm"))
         print(f"{name:12} {words:13} {answers}   χ²/ν = {fit.chi2_reduced:.2f}")
 
