@@ -348,6 +348,7 @@ def grown(place, updates, warm_up):
     return held
 
 
+@pytest.mark.slow
 def test_memory_is_flat_over_updates(place):
     assert grown(place, 12, 5) < ONCE + 12 * LINE
 
