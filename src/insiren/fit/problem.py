@@ -219,8 +219,11 @@ class Problem(eqx.Module):
         A Forward that batches gets all θ at once; any other one at a time, by the functions that give its spectrum and
         its derivatives, so that the simulator is compiled for no other.
         """
-        which, begun = np.flatnonzero(active), []
-        with ThreadPoolExecutor(self._workers()) as pool:
+        which, begun, workers = np.flatnonzero(active), [], self._workers()
+        with ThreadPoolExecutor(workers) as pool:
+            mapped = (
+                pool.map if workers > 1 else map
+            )  # in this thread and when used, so that no two diagonalise at once
             for forward, names, constant, index, where in self.asked():
                 given, data = (forward, names, constant), [self.data[n] for n in where.sets]
                 if forward.batches:
@@ -231,8 +234,8 @@ class Problem(eqx.Module):
                 elif len(which):
                     one = functools.partial(_of_sets, alone, *given, where=where, data=data)
                     at = thetas[which][:, index]
-                    first = [one(theta) for theta in at[:1]] if len(at) > 1 else []  # compiles, for one thread
-                    each = itertools.chain(first, pool.map(one, at[len(first) :]))
+                    first = [one(theta) for theta in at[:1]] if len(at) > 1 and workers > 1 else []  # compiles
+                    each = itertools.chain(first, mapped(one, at[len(first) :]))
                     begun.append((index, which, each))
             for index, of, each in begun:
                 for parts in zip(*each, strict=True):
