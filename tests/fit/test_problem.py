@@ -1,16 +1,19 @@
 """Free, fixed, bounded and tied parameters, and the gradient of the objective through the simulator."""
 
+import threading
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from insiren.data.counts import count
 from insiren.data.simulated import simulate
-from insiren.data.spectrum import measured
+from insiren.data.spectrum import image, measured
 from insiren.errors import FitError, InsirenError
+from insiren.fit import problem as fit_problem
 from insiren.fit.objective import target
 from insiren.fit.problem import Problem, _at_once, choose
-from insiren.forward import Parameter, Points
+from insiren.forward import Parameter, Points, forward
 from insiren.instrument.exact import _OnGrid, exact
 from insiren.model.spec import load_model
 from insiren.surrogate.store import load_surrogate
@@ -192,3 +195,20 @@ def test_cuts_of_a_path_give_together_what_each_gives_alone():
     normal = together.normal(np.stack([theta, 1.01 * theta]))
     assert normal.cost[0] == pytest.approx(r @ r, rel=1e-9) == together.costs(theta[None])[0]
     np.testing.assert_allclose(normal.gram[0], J.T @ J, rtol=1e-5)
+
+
+def test_data_sets_that_need_a_diagonalisation_are_evaluated_in_one_thread(monkeypatch):
+    """Two batched diagonalisations at once wait for each other for ever; see `simulate.lswt.after`."""
+    simulator = forward(lambda params, points: params["J"] + 0 * points.omega, (PARAMETERS[0],))
+    assert not simulator.parallel
+    points = tuple(Points.table(np.eye(3)[:2] * n, np.arange(4.0)) for n in (1, 2))
+    maps = [measured(count(image("even", p.hkl, p.rows[0], np.ones((2, 4)), None), 4000, seed=1)) for p in points]
+    data = tuple(target(m, "none") for m in maps)
+    problem = Problem(simulator, (simulator,) * 2, points, data, choose(simulator.parameters), "gaussian")
+    threads = []
+    evaluated = fit_problem._cost_at
+    monkeypatch.setattr(
+        fit_problem, "_cost_at", lambda *given: threads.append(threading.get_ident()) or evaluated(*given)
+    )
+    assert np.all(np.isfinite(problem.costs(np.array([[25.0], [30.0], [35.0]]))))
+    assert len(threads) == 6 and set(threads) == {threading.get_ident()}
